@@ -1,0 +1,65 @@
+"""What suites hand to metrics: prompts and judges. Neither side imports the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One line of a suite's prompt list. `id` is a file name stem, unique in the suite; `category` groups a breakdown."""
+
+    id: str
+    text: str
+    category: str
+
+
+class FeatureExtractor(Protocol):
+    """uint8 images (N, 3, H, W) -> float32 features (N, D), a row an image."""
+
+    name: str
+    weights_hash: str
+    resize: str  # what happens to an image before the network, "none" where nothing does
+
+    def __call__(self, images: Tensor) -> Tensor: ...
+
+
+class PromptScorer(Protocol):
+    """uint8 images (N, 3, H, W) and their N prompts -> float32 scores (N,), higher is better."""
+
+    name: str
+    weights_hash: str
+
+    def __call__(self, images: Tensor, prompts: Sequence[Prompt]) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class ClipJudge:
+    """A transformers `CLIPModel` with the processor that torchmetrics' CLIPScore calls, and the hash of its weights.
+
+    `processor(text=[...], images=[...], return_tensors="pt", padding=True)` gives what the model takes, truncated
+    before the end token, never after it.
+    """
+
+    name: str
+    weights_hash: str
+    model: Any
+    processor: Any
+
+
+@dataclass(frozen=True)
+class Judges:
+    """All that a suite measures images with; a member that a suite lacks is None.
+
+    `recogniser` gives the features of the Frechet and kernel distances, `attributes` 1.0 where every named attribute is
+    there and 0.0 where not, `preference` a score that is compared with the baseline's for the same prompt and seed.
+    """
+
+    recogniser: FeatureExtractor | None = None
+    clip: ClipJudge | None = None
+    attributes: PromptScorer | None = None
+    preference: PromptScorer | None = None

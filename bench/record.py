@@ -1,0 +1,124 @@
+"""Records: one JSON file a cell, written atomically, the only thing that reports, the gate and the study read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.errors import RecordError
+
+SCHEMA = 1
+Status = Literal["ok", "failed", "unsupported"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was asked for: everything that may change an image or a number of the record."""
+
+    suite: str
+    method: str
+    num_inference_steps: int
+    guidance_scale: float | None  # None: the recipe's own
+    seed: int
+    limit: int
+    device: str
+    dtype: str
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        """A file name stem, unique within one output folder: `add-1-1000`, with what departs from the default after it."""
+        guidance = "" if self.guidance_scale is None else f"-g{self.guidance_scale:g}"
+        seed = "" if self.seed == 0 else f"-s{self.seed}"
+        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:6]
+        return f"{self.method}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}-{digest}"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of the results: a value with its interval, its n and its protocol."""
+
+    name: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    unit: str
+    higher_is_better: bool
+    protocol: Mapping[str, str | int | float]
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A measured, failed or unsupported cell.
+
+    `per_image` maps a quantity to one number an image, in prompt order, for paired comparisons; `samples` holds raw
+    measurements such as every latency; `provenance` says what made the record (commit, versions, machine, weights).
+    """
+
+    cell: Cell
+    status: Status
+    reason: str | None
+    quantities: tuple[Quantity, ...]
+    per_image: Mapping[str, tuple[float, ...]]
+    samples: Mapping[str, tuple[float, ...]]
+    provenance: Mapping[str, Any]
+    schema: int = SCHEMA
+
+    def quantity(self, name: str) -> Quantity | None:
+        """The quantity of that name, or None."""
+        return next((quantity for quantity in self.quantities if quantity.name == name), None)
+
+
+def write_record(record: Record, folder: Path) -> Path:
+    """Write `folder/<cell name>.json`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{record.cell.name}.json"
+    partial = path.with_suffix(".json.partial")
+    partial.write_text(json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+    return path
+
+
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        RecordError: where the file is not a record of this schema.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, dict) else None
+            raise RecordError(f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force")
+        return _from_json(data)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{path}: not a record ({error}); delete it or run the cell again with --force") from error
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """All records of `folder`, in the order of their names."""
+    for path in sorted(folder.glob("*.json")):
+        yield read_record(path)
+
+
+def _from_json(data: Mapping[str, Any]) -> Record:
+    known = {item.name for item in fields(Record)}
+    if unknown := set(data) - known:
+        raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
+    return Record(
+        cell=Cell(**data["cell"]),
+        status=data["status"],
+        reason=data["reason"],
+        quantities=tuple(Quantity(**item) for item in data["quantities"]),
+        per_image={name: tuple(values) for name, values in data["per_image"].items()},
+        samples={name: tuple(values) for name, values in data["samples"].items()},
+        provenance=data["provenance"],
+        schema=data["schema"],
+    )

@@ -1,0 +1,61 @@
+"""The one interface between the harness and a suite: prompts, reference, judges, checkpoints."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from bench.judging import Judges, Prompt
+
+
+@dataclass(frozen=True)
+class SuiteInfo:
+    """`metrics` are the names measured by default; `prompts` is how many there are."""
+
+    name: str
+    title: str
+    prompts: int
+    default_limit: int
+    metrics: tuple[str, ...]
+    image_size: int
+
+
+class Suite(ABC):
+    """A prompt list with everything needed to judge images made from it. Construction is cheap; weights load lazily."""
+
+    info: ClassVar[SuiteInfo]
+
+    @abstractmethod
+    def prompts(self, limit: int | None = None) -> list[Prompt]:
+        """The first `limit` prompts (the suite's default where None)."""
+
+    @abstractmethod
+    def judges(self, device: torch.device) -> Judges:
+        """The judges on `device`, loaded once."""
+
+    @abstractmethod
+    def reference_features(self, extractor: str) -> Tensor:
+        """float32 (M, D): features of the suite's reference images under the extractor of that name."""
+
+    @property
+    @abstractmethod
+    def reference_protocol(self) -> str:
+        """Which images the reference is, and how many: part of every score's protocol."""
+
+    @abstractmethod
+    def baseline_preference(self, prompts: Sequence[Prompt], seed: int) -> Tensor | None:
+        """float32 (N,): the baseline's preference score for the same prompts and seed, None where it is not stored."""
+
+    @abstractmethod
+    def checkpoint(self, method: str) -> Path:
+        """The pipeline folder that `method` runs on in this suite, assembled on first use.
+
+        Raises:
+            WeightsError: where the suite has no weights for the method, naming the command that makes them.
+        """

@@ -1,0 +1,36 @@
+"""What a training is made of: the networks that learn and the losses of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Batch = Mapping[str, Any]
+
+
+class Objective(ABC):
+    """One training: a distillation, a teacher, a judge. The loop is shared; an objective holds no optimiser and no clock."""
+
+    @property
+    @abstractmethod
+    def trained(self) -> Mapping[str, nn.Module]:
+        """The networks that learn, one optimiser each, updated in this order within a step."""
+
+    @property
+    def followers(self) -> Mapping[str, nn.Module]:
+        """Networks that change without an optimiser (an EMA target): they are stored in the checkpoint as well."""
+        return {}
+
+    @abstractmethod
+    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """The named loss terms of `network`, scalars whose sum is minimised.
+
+        All randomness comes from `rng`, which depends on (seed, step) alone.
+        """
+
+    def after_step(self, step: int) -> None:  # noqa: B027  (an optional hook)
+        """Called once all networks have been updated."""

@@ -1,0 +1,90 @@
+"""The one interface between the harness and a method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+Guidance = Literal["none", "classifier-free", "embedded"]
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """What a method is called and where it comes from. `steps` are the step counts it is meant for, best first."""
+
+    name: str
+    title: str
+    paper: str
+    arxiv: str | None
+    licence: str
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a checkpoint wants to be sampled: data that lies beside the weights as `recipe.json`.
+
+    `scheduler` is a class name of diffusers and `scheduler_config` overrides the checkpoint's own scheduler config.
+    `timesteps` maps a step count to explicit timesteps, noisiest first; a count that is not in it is spaced by the
+    scheduler. `allowed_steps` is (fewest, most). `guidance_scale` is in diffusers' sense, 1.0 being none.
+    """
+
+    scheduler: str
+    scheduler_config: Mapping[str, object] = field(default_factory=dict)
+    guidance: Guidance = "none"
+    guidance_scale: float = 1.0
+    timesteps: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    allowed_steps: tuple[int, int] = (1, 1000)
+    height: int | None = None
+    width: int | None = None
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """Everything that may change a pixel. `prompts` and `seeds` have one entry an image.
+
+    `guidance_scale` None means the recipe's own; `height` and `width` None mean the checkpoint's.
+    """
+
+    prompts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    num_inference_steps: int
+    guidance_scale: float | None = None
+    height: int | None = None
+    width: int | None = None
+
+
+class Method(ABC):
+    """A loaded few-step method. It samples; it measures nothing."""
+
+    info: ClassVar[MethodInfo]
+    recipe: Recipe
+
+    @classmethod
+    @abstractmethod
+    def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
+        """Load the pipeline folder `weights`, with `recipe.json` beside its parts if there is one.
+
+        Raises:
+            WeightsError: where the folder is missing, damaged or unsafe.
+        """
+
+    @property
+    @abstractmethod
+    def components(self) -> Mapping[str, nn.Module]:
+        """"text_encoder", "text_encoder_2", "denoiser", "decoder": the modules the harness hooks (for SDXL the last is
+        `vae.decoder`, as `vae.decode` fires no hook on the VAE)."""
+
+    @abstractmethod
+    def unsupported(self, request: SampleRequest) -> str | None:
+        """Why this method cannot serve `request`, or None."""
+
+    @abstractmethod
+    def sample(self, request: SampleRequest) -> Tensor:
+        """uint8 (N, 3, H, W) on the CPU. Image i depends on prompt i and seed i alone."""
