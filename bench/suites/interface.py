@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,18 +11,9 @@ import torch
 from torch import Tensor
 
 from bench.judging import Judges, Prompt
+from bench.suites.info import SuiteInfo
 
-
-@dataclass(frozen=True)
-class SuiteInfo:
-    """`metrics` are the names measured by default; `prompts` is how many there are."""
-
-    name: str
-    title: str
-    prompts: int
-    default_limit: int
-    metrics: tuple[str, ...]
-    image_size: int
+__all__ = ["Suite", "SuiteInfo"]
 
 
 class Suite(ABC):

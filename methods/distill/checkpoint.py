@@ -49,7 +49,7 @@ def load_checkpoint(
     for name, optimizer in optimizers.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _below(tensors, f"optimizer/{name}/").items():
-            index, field = key.split("/")
+            index, field = key.rsplit("/", 1)
             state.setdefault(int(index), {})[field] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})

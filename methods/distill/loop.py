@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.optim import Optimizer
 
 from methods.distill.checkpoint import load_checkpoint, save_checkpoint
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
+from methods.distill.muon import Muon
 from methods.distill.objective import Batch, Objective
 
 
@@ -27,11 +29,17 @@ class TrainingDiverged(RuntimeError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast. `learning_rate` may be overridden for single networks by `learning_rates`."""
+    """How long and how fast.
+
+    `optimizer` is "adamw", or "muon": Muon for the matrices and filters at `learning_rate`, AdamW at `vector_rate` for
+    embeddings and vectors. `learning_rates` overrides the rate of single networks.
+    """
 
     steps: int
     batch_size: int
     learning_rate: float
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    vector_rate: float = 1e-3
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     warmup_steps: int = 100
     decay_fraction: float = 1.0  # the last part of the steps over which the rate falls to zero along a half cosine
@@ -64,13 +72,9 @@ def train(
     Raises:
         TrainingDiverged: naming step, network and loss term that was not finite.
     """
-    trained = dict(objective.trained)
-    optimizers = {name: _optimizer(network, name, config) for name, network in trained.items()}
-    averages = {name: frozen_copy(network) for name, network in trained.items()} if config.ema_decay else {}
-    stored = _stored_networks(objective, trained, averages)
-    start, seconds = 0, 0.0
-    if folder is not None and (found := load_checkpoint(folder, stored, optimizers)):
-        start, seconds = found[0], found[1]["seconds"]
+    run = _Run(objective, config)
+    trained, optimizers, averages = run.trained, run.optimizers, run.averages
+    start, seconds = run.resume(folder)
     for step in range(start, config.steps):
         began = time.monotonic()
         losses = _step(objective, trained, optimizers, batch_at(step), step, config)
@@ -80,8 +84,44 @@ def train(
         seconds += time.monotonic() - began
         done = step + 1
         if folder is not None and (done % config.checkpoint_every == 0 or done == config.steps):
-            save_checkpoint(folder, done, stored, optimizers, {"seconds": seconds, "config": asdict(config)})
+            save_checkpoint(folder, done, run.stored, optimizers, {"seconds": seconds, "config": asdict(config)})
         yield Log(done, losses, learning_rate_factor(step, config) * config.learning_rate, seconds, averages or trained)
+
+
+def restore(objective: Objective, config: TrainConfig, folder: Path) -> Log:
+    """The state of the checkpoint in `folder` without training further.
+
+    Raises:
+        FileNotFoundError: where there is none.
+    """
+    run = _Run(objective, config)
+    step, seconds = run.resume(folder)
+    if step == 0:
+        raise FileNotFoundError(f"no training checkpoint in {folder}")
+    return Log(step, {}, 0.0, seconds, run.averages or run.trained)
+
+
+class _Run:
+    """The networks and optimisers of one training, and their checkpoint."""
+
+    def __init__(self, objective: Objective, config: TrainConfig) -> None:
+        self.trained = dict(objective.trained)
+        self.optimizers: dict[str, Optimizer] = {}
+        for name, network in self.trained.items():
+            self.optimizers |= _optimizers(name, network, config)
+        self.averages: dict[str, nn.Module] = {}
+        if config.ema_decay:
+            self.averages = {name: frozen_copy(network) for name, network in self.trained.items()}
+        self.stored = {
+            **self.trained,
+            **{f"{name}.ema": network for name, network in self.averages.items()},
+            **{f"{name}.follower": network for name, network in objective.followers.items()},
+        }
+
+    def resume(self, folder: Path | None) -> tuple[int, float]:
+        """The step and the seconds trained so far: those of the checkpoint, or zero."""
+        found = load_checkpoint(folder, self.stored, self.optimizers) if folder is not None else None
+        return (found[0], float(found[1]["seconds"])) if found else (0, 0.0)
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -112,14 +152,14 @@ def _step(
     factor = learning_rate_factor(step, config)
     for name, network in trained.items():
         terms = objective.losses(name, batch, rng)
-        optimizer = optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
+        network.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)
         _check_finite(step, name, {**terms, "gradient norm": norm})
-        for group in optimizer.param_groups:
-            group["lr"] = factor * config.learning_rates.get(name, config.learning_rate)
-        optimizer.step()
+        for optimizer in (found for key, found in optimizers.items() if key.split("/")[0] == name):
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["initial_lr"]
+            optimizer.step()
         values |= {f"{name}/{term}": float(value.detach()) for term, value in terms.items()}
     return values
 
@@ -130,22 +170,24 @@ def _check_finite(step: int, network: str, terms: Mapping[str, Tensor]) -> None:
             raise TrainingDiverged(f"step {step}, batch {step}, network {network!r}: {term} is {float(value)}")
 
 
-def _optimizer(network: nn.Module, name: str, config: TrainConfig) -> Optimizer:
-    """AdamW; only matrices and filters decay."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+def _optimizers(name: str, network: nn.Module, config: TrainConfig) -> dict[str, Optimizer]:
+    """The optimisers of one network, by "network/kind"; vectors never decay."""
     rate = config.learning_rates.get(name, config.learning_rate)
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=rate, betas=config.betas, foreach=True)
-
-
-def _stored_networks(
-    objective: Objective, trained: Mapping[str, nn.Module], averages: Mapping[str, nn.Module]
-) -> dict[str, nn.Module]:
-    return {
-        **trained,
-        **{f"{name}.ema": network for name, network in averages.items()},
-        **{f"{name}.follower": network for name, network in objective.followers.items()},
-    }
+    embeddings = {id(m.weight) for m in network.modules() if isinstance(m, nn.Embedding)}
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    matrices = [p for p in parameters if p.ndim >= 2 and id(p) not in embeddings]
+    others = [p for p in parameters if p.ndim < 2 or id(p) in embeddings]
+    made: dict[str, Optimizer] = {}
+    if config.optimizer == "muon":
+        made[f"{name}/muon"] = Muon(matrices, lr=rate, weight_decay=config.weight_decay)
+        groups = [{"params": others, "weight_decay": 0.0}]
+        rate = config.vector_rate
+    else:
+        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    if groups:
+        made[f"{name}/adamw"] = torch.optim.AdamW(groups, lr=rate, betas=config.betas, foreach=True)
+    for optimizer in made.values():
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+    return made

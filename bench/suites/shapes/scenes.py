@@ -72,15 +72,35 @@ def make_scenes(split: str, indices: Sequence[int] | Tensor) -> Scenes:
         raise ValueError(f"unknown split {split!r}; there are {', '.join(SPLITS)}")
     index = torch.as_tensor(indices, dtype=torch.int64).reshape(-1)
     draw = _Draws(SPLITS[split], index)
-    slots = words.MAX_OBJECTS
     count = 1 + draw.integers(3)
     shape, colour = _distinct_pairs(draw, _allowed_pairs(split))
+    return _complete(draw, count, shape, colour)
+
+
+def redrawn(scenes: Scenes, seed: int) -> Scenes:
+    """Other pictures of the same captions: what a caption names is kept, everything else is drawn again from `seed`."""
+    draw = _Draws(seed + 1000, torch.arange(len(scenes)))
+    return _complete(draw, scenes.count, scenes.shape, scenes.colour, scenes)
+
+
+def _complete(draw: _Draws, count: Tensor, shape: Tensor, colour: Tensor, named: Scenes | None = None) -> Scenes:
+    """Draw all that is left; with `named`, what its captions name is taken from it instead."""
+    slots = words.MAX_OBJECTS
     texture = draw.integers(len(words.TEXTURES), slots)
     size = draw.integers(len(words.SIZES), slots)
+    if named is not None:
+        texture = torch.where(named.names_texture[:, None], named.texture, texture)
+        size = torch.where(named.names_size[:, None], named.size, size)
     radius = torch.where(size == 0, 4.9 + 0.5 * draw.uniform(slots), 6.9 + 0.6 * draw.uniform(slots))
     rotation = 2 * torch.pi * draw.uniform(slots)
     relation = torch.where((count == 2) & (draw.uniform() < 0.6), draw.integers(2), torch.tensor(-1))
+    relation = relation if named is None else named.relation
     x, y = _layout(draw, count, radius, relation)
+    background, tint = draw.integers(len(words.BACKGROUNDS)), draw.uniform(2)
+    names_texture, names_size, names_background = (draw.uniform() < 0.3 for _ in range(3))
+    if named is not None:
+        background = torch.where(named.names_background, named.background, background)
+        names_texture, names_size, names_background = named.names_texture, named.names_size, named.names_background
     return Scenes(
         count=count,
         shape=shape,
@@ -91,12 +111,12 @@ def make_scenes(split: str, indices: Sequence[int] | Tensor) -> Scenes:
         y=y.float(),
         radius=radius.float(),
         rotation=rotation.float(),
-        background=draw.integers(len(words.BACKGROUNDS)),
-        tint=draw.uniform(2).float(),
+        background=background,
+        tint=tint.float(),
         relation=relation,
-        names_texture=draw.uniform() < 0.3,
-        names_size=draw.uniform() < 0.3,
-        names_background=draw.uniform() < 0.3,
+        names_texture=names_texture,
+        names_size=names_size,
+        names_background=names_background,
     )
 
 

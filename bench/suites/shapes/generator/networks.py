@@ -12,7 +12,7 @@ LATENT_SIZE = words.IMAGE_SIZE // 4
 TEXT_WIDTHS = (64, 96)
 POOLED_WIDTH = 96
 ADDITION_TIME_EMBED_DIM = 8
-MAX_TOKENS = 28
+MAX_TOKENS = 24
 
 
 def make_vae() -> AutoencoderKL:

@@ -19,7 +19,7 @@ from bench.suites.shapes.captions import Demand, ObjectDemand
 from bench.suites.shapes.scenes import Scenes
 
 STRIDE = 4
-FEATURES = 128
+FEATURES = 96
 _HEADS = {"shape": len(words.SHAPES), "colour": len(words.COLOURS), "texture": len(words.TEXTURES), "size": len(words.SIZES)}
 
 
@@ -29,12 +29,12 @@ class Recogniser(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 32, 3, padding=1),
-            _norm_act(32),
-            nn.Conv2d(32, 64, 4, stride=2, padding=1),
-            _norm_act(64),
-            _Residual(64),
-            nn.Conv2d(64, FEATURES, 4, stride=2, padding=1),
+            nn.Conv2d(3, 24, 3, padding=1),
+            _norm_act(24),
+            nn.Conv2d(24, 48, 4, stride=2, padding=1),
+            _norm_act(48),
+            _Residual(48),
+            nn.Conv2d(48, FEATURES, 4, stride=2, padding=1),
             _norm_act(FEATURES),
             _Residual(FEATURES),
             _Residual(FEATURES),
@@ -44,11 +44,11 @@ class Recogniser(nn.Module):
         self.background = nn.Linear(FEATURES, len(words.BACKGROUNDS))
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """float32 (N, 128, 8, 8)."""
+        """float32 (N, 96, 8, 8)."""
         return self.trunk(images.float() / 127.5 - 1)
 
     def features(self, images: Tensor) -> Tensor:
-        """Penultimate features, float32 (N, 128)."""
+        """Penultimate features, float32 (N, 96)."""
         return self.feature_map(images).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:

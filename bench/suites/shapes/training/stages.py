@@ -1,0 +1,151 @@
+"""From nothing to the teacher, in stages that each resume: tokenizer and autoencoder, latents, teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from bench.suites.shapes.captions import captions
+from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
+from bench.suites.shapes.generator.tokenizer import write_tokenizer
+from bench.suites.shapes.render import render
+from bench.suites.shapes.scenes import make_scenes
+from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
+from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
+from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range
+from bench.suites.shapes.training.workshop import Workshop
+from methods.diffusion.schedule import Schedule
+from methods.distill.loop import TrainConfig
+
+SCHEDULER_CONFIG = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+"""The teacher's schedule: SDXL's betas, rescaled to zero terminal SNR so that one step from pure noise is well defined."""
+
+VAE = TrainConfig(steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250)
+TEACHER = TrainConfig(
+    steps=4000,
+    batch_size=256,
+    learning_rate=1e-2,
+    optimizer="muon",
+    decay_fraction=0.4,
+    ema_decay=0.998,
+    seed=22,
+    warmup_steps=50,
+    checkpoint_every=250,
+)
+GRID_GUIDANCE = 3.0
+_SAMPLES = 48
+
+
+def tokenizer(shop: Workshop) -> CLIPTokenizer:
+    """The generator's tokenizer; both text encoders use the same words."""
+    return write_tokenizer(shop.folder / "tokenizer", MAX_TOKENS)
+
+
+def train_vae(shop: Workshop) -> None:
+    """The autoencoder."""
+    torch.manual_seed(VAE.seed)
+    vae = make_vae().to(memory_format=torch.channels_last)
+    images = render(make_scenes("validation", range(512)))
+
+    def measure(networks: Mapping[str, nn.Module]) -> dict[str, float]:
+        return {"psnr_db": float(psnr_db(decode(networks["vae"], encode(networks["vae"], images)), images).mean())}
+
+    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
+        return torch.cat([images[:24], decode(networks["vae"], encode(networks["vae"], images[:24]))])
+
+    batches = fresh_images("train", VAE.batch_size)
+    averages, made = shop.run(
+        "vae", AutoencoderObjective(vae), batches, VAE,
+        data=f"train images 0..{VAE.steps * VAE.batch_size - 1}", measure=measure, grid=grid,
+    )  # fmt: skip
+    shop.finish("vae", averages["vae"].state_dict(), made)
+
+
+def load_vae(shop: Workshop) -> AutoencoderKL:
+    """The trained autoencoder in eval mode, without the scaling factor of its latents."""
+    vae = make_vae()
+    vae.load_state_dict(shop.weights("vae"))
+    return vae.eval().requires_grad_(False)
+
+
+def latents(shop: Workshop, batch_size: int, seed: int) -> LatentBatches:
+    """The cached latents of the train split, encoded on first use."""
+    path = shop.folder / "latents.safetensors"
+    if not path.exists():
+        for done in write_latents(path, load_vae(shop), tokenizer(shop)):
+            if done % 16384 == 0:
+                shop.console.print(f"latents {done:,} of {TRAIN_IMAGES:,}")
+    return LatentBatches(path, batch_size, seed)
+
+
+def train_teacher(shop: Workshop) -> None:
+    """The teacher UNet and the two text encoders."""
+    torch.manual_seed(TEACHER.seed)
+    words = tokenizer(shop)
+    teacher = Teacher(*make_text_encoders(len(words), words.bos_token_id, words.eos_token_id), make_unet())
+    batches = latents(shop, TEACHER.batch_size, TEACHER.seed)
+    vae = load_vae(shop)
+    vae.register_to_config(scaling_factor=batches.scaling_factor)
+    prompts = captions(make_scenes("validation", range(_SAMPLES)))
+
+    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
+        return sample(pipeline(vae, words, networks["teacher"]), prompts, steps=25, guidance_scale=GRID_GUIDANCE)
+
+    averages, made = shop.run(
+        "teacher", TeacherObjective(teacher, Schedule.from_scheduler_config(SCHEDULER_CONFIG)), batches, TEACHER,
+        data=f"train images 0..{TRAIN_IMAGES - 1}, {TEACHER.steps * TEACHER.batch_size:,} seen", grid=grid,
+    )  # fmt: skip
+    shop.finish("teacher", averages["teacher"].state_dict(), {**made, "scaling_factor": batches.scaling_factor})
+
+
+def pipeline(vae: AutoencoderKL, words: CLIPTokenizer, teacher: nn.Module) -> StableDiffusionXLPipeline:
+    """A stock SDXL pipeline around networks in training."""
+    pipe = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=teacher.text_encoder,
+        text_encoder_2=teacher.text_encoder_2,
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=teacher.unet,
+        scheduler=EulerDiscreteScheduler(**SCHEDULER_CONFIG),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+@torch.no_grad()
+def sample(pipe: StableDiffusionXLPipeline, prompts: list[str], *, steps: int, guidance_scale: float, seed: int = 0) -> Tensor:
+    """uint8 (N, 3, H, W): one image a prompt, noise by (seed, position)."""
+    generators = [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(len(prompts))]
+    images = pipe(
+        prompts, generator=generators, num_inference_steps=steps, guidance_scale=guidance_scale, output_type="pt"
+    ).images
+    return (images * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
+    """Posterior means, float32 (N, 8, 8, 8), unscaled."""
+    mean: Tensor = vae.encode(to_unit_range(images)).latent_dist.mean
+    return mean
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
+    """Unscaled latents -> uint8 (N, 3, 32, 32)."""
+    pixels = vae.decode(latents).sample
+    return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

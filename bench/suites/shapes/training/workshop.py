@@ -1,0 +1,168 @@
+"""What every training stage shares: a folder, progress with an ETA, a loss log, sample grids, and a note of what made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from methods.distill.loop import Log, TrainConfig, restore, train
+from methods.distill.objective import Batch, Objective
+from methods.errors import WeightsError
+
+LOG_EVERY = 25
+WEIGHTS = "model.safetensors"
+MADE = "made.json"
+
+Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, float]]
+Grid = Callable[[Mapping[str, nn.Module]], Tensor]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """One training folder: `<folder>/<stage>/` holds a stage's checkpoint, loss log, grids and finished weights."""
+
+    folder: Path
+    console: Console
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage."""
+        return self.folder / name
+
+    def finished(self, name: str) -> bool:
+        """Whether a stage has written its weights."""
+        return (self.stage(name) / MADE).exists()
+
+    def weights(self, name: str) -> dict[str, Tensor]:
+        """A finished stage's tensors.
+
+        Raises:
+            WeightsError: where the stage has not been trained.
+        """
+        if not self.finished(name):
+            raise WeightsError(f"{name} is not trained yet; run `python -m bench train {name} --out {self.folder}`")
+        return load_file(self.stage(name) / WEIGHTS)
+
+    def finish(self, name: str, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
+        """Write a stage's tensors and, last, the note that says what made them."""
+        folder = self.stage(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / WEIGHTS)
+        note = {**made, "versions": versions(), "machine": machine(), "sha256": file_hash(folder / WEIGHTS)}
+        partial = folder / (MADE + ".partial")
+        partial.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(partial, folder / MADE)
+
+    def run(
+        self,
+        name: str,
+        objective: Objective,
+        batch_at: Callable[[int], Batch],
+        config: TrainConfig,
+        *,
+        data: str,
+        measure: Measure | None = None,
+        grid: Grid | None = None,
+        measure_every: int = 500,
+    ) -> tuple[Mapping[str, nn.Module], dict[str, Any]]:
+        """Train to the end, going on from a checkpoint; the averaged networks and the note of what made them."""
+        folder = self.stage(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        last: Log | None = None
+        measured: Mapping[str, float] = {}
+        with self._progress(name, config.steps) as advance:
+            for log in train(objective, batch_at, config, folder):
+                last = log
+                advance(log)
+                if log.step % LOG_EVERY == 0:
+                    self._write_losses(folder, log)
+                if log.step % measure_every == 0 or log.step == config.steps:
+                    measured = measure(log.averages) if measure else {}
+                    self._write_measures(folder, log, measured)
+                    if grid:
+                        save_grid(grid(log.averages), folder / f"grid-{log.step:06d}.png")
+        if last is None:  # the checkpoint was already at the end
+            last = restore(objective, config, folder)
+            measured = measure(last.averages) if measure else {}
+        made = {"stage": name, "config": asdict(config), "data": data, "seconds": round(last.seconds, 1), **measured}
+        return last.averages, made
+
+    @contextmanager
+    def _progress(self, name: str, steps: int) -> Iterator[Callable[[Log], None]]:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
+                      console=self.console, disable=not self.console.is_terminal) as progress:  # fmt: skip
+            task = progress.add_task(name, total=steps, loss="")
+            began = time.monotonic()
+
+            def advance(log: Log) -> None:
+                text = " ".join(f"{key.split('/')[-1]} {value:.4f}" for key, value in log.losses.items())
+                progress.update(task, completed=log.step, loss=text)
+                if not self.console.is_terminal and log.step % (4 * LOG_EVERY) == 0:
+                    spent = time.monotonic() - began
+                    self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s ({spent:.0f} s now) {text}")
+
+            yield advance
+
+    def _write_losses(self, folder: Path, log: Log) -> None:
+        path = folder / "losses.csv"
+        if not path.exists():
+            path.write_text("step,seconds,learning_rate," + ",".join(log.losses) + "\n", encoding="utf-8")
+        with path.open("a", encoding="utf-8") as file:
+            values = ",".join(f"{value:.6g}" for value in log.losses.values())
+            file.write(f"{log.step},{log.seconds:.1f},{log.learning_rate:.3g},{values}\n")
+
+    def _write_measures(self, folder: Path, log: Log, measured: Mapping[str, float]) -> None:
+        if measured:
+            text = " ".join(f"{key} {value:.4g}" for key, value in measured.items())
+            self.console.print(f"{log.step} steps, {log.seconds:.0f} s: {text}")
+            with (folder / "measures.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": log.step, "seconds": round(log.seconds, 1), **measured}) + "\n")
+
+
+def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> None:
+    """uint8 (N, 3, H, W) as one PNG, enlarged without smoothing."""
+    n, _, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = torch.full((3, rows * (height + 2), columns * (width + 2)), 128, dtype=torch.uint8)
+    for index, image in enumerate(images):
+        y, x = index // columns * (height + 2) + 1, index % columns * (width + 2) + 1
+        sheet[:, y : y + height, x : x + width] = image
+    picture = Image.fromarray(sheet.permute(1, 2, 0).numpy())
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(path)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a training depends on."""
+    return {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy")}
+
+
+def machine() -> dict[str, Any]:
+    """The processor and how many threads torch uses; no host name."""
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "system": sys.platform,
+    }

@@ -1,0 +1,122 @@
+"""ADD's discriminator: light heads on the frozen features of a vision transformer, after StyleGAN-T.
+
+Sauer et al., "Adversarial Diffusion Distillation", arXiv 2311.17042, section 3.2; the head's design follows Sauer et al.,
+"StyleGAN-T", arXiv 2301.09515.
+
+    paper            here
+    F                features, frozen, never in train mode
+    F_k              the tokens of one depth
+    D_phi,k          one DiscriminatorHead
+    c_text, c_img    conditions, concatenated and projected by each head
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+from transformers import ViTModel
+
+VIRTUAL_BATCH = 8
+
+
+class FrozenFeatures(nn.Module):
+    """Token features of a ViT at several depths. Pixels come in -1..1; no parameter takes a gradient, pixels do."""
+
+    def __init__(self, vit: ViTModel, depths: Sequence[int]) -> None:
+        super().__init__()
+        self.vit = vit.eval().requires_grad_(False)
+        self.depths = tuple(depths)
+
+    def train(self, mode: bool = True) -> FrozenFeatures:
+        """Stays in eval mode whatever is asked."""
+        return super().train(False)
+
+    @property
+    def width(self) -> int:
+        """Channels of each token."""
+        return int(self.vit.config.hidden_size)
+
+    def forward(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(N, 3, H, W) -> patch tokens (N, width, L) at each depth, and the class token (N, width) of the last layer."""
+        output = self.vit(pixels, output_hidden_states=True)
+        tokens = [output.hidden_states[depth][:, 1:].transpose(1, 2) for depth in self.depths]
+        return tokens, output.last_hidden_state[:, 0]
+
+
+class DiscriminatorHead(nn.Module):
+    """Tokens (N, width, L) and a condition (N, D) -> logits (N, L), one a token."""
+
+    def __init__(self, width: int, condition_width: int, mapped: int = 64, kernel: int = 9) -> None:
+        super().__init__()
+        self.entry = _block(width, width, 1)
+        self.residual = _block(width, width, kernel)
+        self.exit = spectral_norm(nn.Conv1d(width, mapped, 1))
+        self.project = nn.Linear(condition_width, mapped)
+        self.scale = mapped**-0.5
+
+    def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
+        x = self.entry(tokens)
+        x = (x + self.residual(x)) * 0.5**0.5
+        mapped = self.exit(x)
+        return (mapped * self.project(condition)[:, :, None]).sum(dim=1) * self.scale
+
+
+class Discriminator(nn.Module):
+    """One head for each depth of the features."""
+
+    def __init__(self, depths: int, width: int, condition_width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(DiscriminatorHead(width, condition_width) for _ in range(depths))
+
+    def forward(self, tokens: Sequence[Tensor], condition: Tensor) -> list[Tensor]:
+        """Logits (N, L) of each head."""
+        return [head(depth, condition) for head, depth in zip(self.heads, tokens, strict=True)]
+
+
+class VirtualBatchNorm(nn.Module):
+    """Batch normalisation over groups of `VIRTUAL_BATCH` images, without running statistics: the same in training and
+    evaluation, and no image's logit depends on more than its group."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, length = x.shape
+        size = VIRTUAL_BATCH if n % VIRTUAL_BATCH == 0 else n
+        grouped = x.reshape(n // size, size, channels, length)
+        mean = grouped.mean(dim=(1, 3), keepdim=True)
+        variance = grouped.var(dim=(1, 3), keepdim=True, unbiased=False)
+        normalised = ((grouped - mean) * (variance + 1e-5).rsqrt()).reshape(n, channels, length)
+        return normalised * self.weight[:, None] + self.bias[:, None]
+
+
+def _block(inputs: int, outputs: int, kernel: int) -> nn.Module:
+    convolution = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="circular")
+    return nn.Sequential(spectral_norm(convolution), VirtualBatchNorm(outputs), nn.LeakyReLU(0.2))
+
+
+def hinge_discriminator(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Sum over heads of E max(0, 1 - D(real)) + E max(0, 1 + D(fake))."""
+    pairs = zip(real, fake, strict=True)
+    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in pairs]).sum()
+
+
+def hinge_generator(fake: Sequence[Tensor]) -> Tensor:
+    """Minus the sum over heads of E D(fake)."""
+    return -torch.stack([f.mean() for f in fake]).sum()
+
+
+def r1_penalty(logits: Sequence[Tensor], tokens: Sequence[Tensor]) -> Tensor:
+    """Sum over heads of E |grad of the head's summed logits by its own input features|^2; a graph is kept for training.
+
+    `tokens` must require gradient and be what the heads were called on.
+    """
+    total = torch.stack([head.sum() for head in logits]).sum()
+    gradients = torch.autograd.grad(total, list(tokens), create_graph=True)
+    return torch.stack([g.square().sum(dim=(1, 2)).mean() for g in gradients]).sum()
