@@ -1,7 +1,6 @@
 """What a denoiser predicts, and how one prediction becomes another.
 
-Velocity: Salimans and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", arXiv 2202.00512,
-section 4.
+Velocity: Salimans and Ho, "Progressive Distillation for Fast Sampling of Diffusion Models", arXiv 2202.00512.
 
     paper     here
     z_t       x_t

@@ -18,7 +18,11 @@ CHECKPOINT = "training.safetensors"
 
 
 def save_checkpoint(
-    folder: Path, step: int, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer], extra: Mapping[str, Any]
+    folder: Path,
+    step: int,
+    networks: Mapping[str, nn.Module],
+    optimizers: Mapping[str, Optimizer],
+    extra: Mapping[str, Any],
 ) -> None:
     """Write networks, optimiser states, `step` and the JSON-able `extra` into one file of `folder`."""
     tensors: dict[str, Tensor] = {}

@@ -6,12 +6,13 @@ generator seeded by (seed, k) and every batch is `batch_at(k)`, so a resumed run
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,13 +54,15 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Log:
-    """One finished step. `seconds` is training time so far, over all sittings."""
+    """One finished step. `seconds` is training time so far, over all sittings; `history` has a row for each config the
+    training went on with, {"from_step", "config"}: one, unless it was resumed with another."""
 
     step: int
     losses: dict[str, float]
     learning_rate: float
     seconds: float
     averages: Mapping[str, nn.Module]
+    history: Sequence[Mapping[str, Any]] = ()
 
 
 def train(
@@ -74,7 +77,8 @@ def train(
     """
     run = _Run(objective, config)
     trained, optimizers, averages = run.trained, run.optimizers, run.averages
-    start, seconds = run.resume(folder)
+    start, seconds, history = run.resume(folder)
+    history = extended(history, start, config)
     for step in range(start, config.steps):
         began = time.monotonic()
         losses = _step(objective, trained, optimizers, batch_at(step), step, config)
@@ -84,8 +88,15 @@ def train(
         seconds += time.monotonic() - began
         done = step + 1
         if folder is not None and (done % config.checkpoint_every == 0 or done == config.steps):
-            save_checkpoint(folder, done, run.stored, optimizers, {"seconds": seconds, "config": asdict(config)})
-        yield Log(done, losses, learning_rate_factor(step, config) * config.learning_rate, seconds, averages or trained)
+            save_checkpoint(folder, done, run.stored, optimizers, {"seconds": seconds, "history": history})
+        yield Log(
+            done,
+            losses,
+            learning_rate_factor(step, config) * config.learning_rate,
+            seconds,
+            averages or trained,
+            history,
+        )
 
 
 def restore(objective: Objective, config: TrainConfig, folder: Path) -> Log:
@@ -95,10 +106,18 @@ def restore(objective: Objective, config: TrainConfig, folder: Path) -> Log:
         FileNotFoundError: where there is none.
     """
     run = _Run(objective, config)
-    step, seconds = run.resume(folder)
+    step, seconds, history = run.resume(folder)
     if step == 0:
         raise FileNotFoundError(f"no training checkpoint in {folder}")
-    return Log(step, {}, 0.0, seconds, run.averages or run.trained)
+    return Log(step, {}, 0.0, seconds, run.averages or run.trained, history)
+
+
+def extended(history: Sequence[Mapping[str, Any]], step: int, config: TrainConfig) -> list[Mapping[str, Any]]:
+    """`history` with `config` from `step` on, where it is not what the training had before."""
+    now = json.loads(json.dumps(asdict(config)))
+    if history and history[-1]["config"] == now:
+        return list(history)
+    return [*history, {"from_step": step, "config": now}]
 
 
 class _Run:
@@ -118,10 +137,10 @@ class _Run:
             **{f"{name}.follower": network for name, network in objective.followers.items()},
         }
 
-    def resume(self, folder: Path | None) -> tuple[int, float]:
-        """The step and the seconds trained so far: those of the checkpoint, or zero."""
+    def resume(self, folder: Path | None) -> tuple[int, float, list[Mapping[str, Any]]]:
+        """The step, the seconds and the configs of the training so far: those of the checkpoint, or none."""
         found = load_checkpoint(folder, self.stored, self.optimizers) if folder is not None else None
-        return (found[0], float(found[1]["seconds"])) if found else (0, 0.0)
+        return (found[0], float(found[1]["seconds"]), found[1].get("history", [])) if found else (0, 0.0, [])
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -167,7 +186,7 @@ def _step(
 def _check_finite(step: int, network: str, terms: Mapping[str, Tensor]) -> None:
     for term, value in terms.items():
         if not torch.isfinite(value):
-            raise TrainingDiverged(f"step {step}, batch {step}, network {network!r}: {term} is {float(value)}")
+            raise TrainingDiverged(f"step {step}, batch {step}, network {network!r}: {term} is {value.item()}")
 
 
 def _optimizers(name: str, network: nn.Module, config: TrainConfig) -> dict[str, Optimizer]:

@@ -1,12 +1,12 @@
 """Latent consistency distillation. Luo et al., "Latent Consistency Models", arXiv 2310.04378.
 
-    paper                    here
-    theta, theta^-           student, target (an exponential moving average)
-    omega in [min, max]      w, embedded in the UNet; guidance_scale = w + 1
-    k                        the skipping step, from one grid point to the next
-    Psi (DDIM)               ddim_step on the guided teacher's x0 and eps
-    f_theta                  consistency_function: c_skip x_t + c_out x0
-    d                        pseudo-Huber distance, as diffusers' training example offers it beside the squared one
+paper                    here
+theta, theta^-           student, target (an exponential moving average)
+omega in [min, max]      w, embedded in the UNet; guidance_scale = w + 1
+k                        the skipping step, from one grid point to the next
+Psi (DDIM)               ddim_step on the guided teacher's x0 and eps
+f_theta                  consistency_function: c_skip x_t + c_out x0
+d                        pseudo-Huber distance, as diffusers' training example offers it beside the squared one
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class LcmObjective(Objective):
         return ((difference.square() + c**2).sqrt() - c).mean()
 
 
-def consistency_function(
-    denoiser: Denoiser, x_t: Tensor, timesteps: Tensor, condition: Condition, w: Tensor
-) -> Tensor:
+def consistency_function(denoiser: Denoiser, x_t: Tensor, timesteps: Tensor, condition: Condition, w: Tensor) -> Tensor:
     """f(x_t, w, c, t), the identity at timestep 0, x0 elsewhere."""
     c_skip, c_out = boundary_scalings(timesteps, x_t)
     return c_skip * x_t + c_out * denoiser.x0(x_t, timesteps, condition, w)

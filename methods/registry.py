@@ -1,0 +1,18 @@
+"""All methods, a line each. Nothing is imported until a method is asked for."""
+
+from __future__ import annotations
+
+from methods.names import NameTable
+
+METHODS = NameTable(
+    "method",
+    {
+        "sdxl": ("methods.sdxl:SDXL", "the undistilled baseline with its checkpoint's own sampler"),
+        "sdxl-euler": ("methods.sdxl:SDXLEuler", "the undistilled baseline, Euler"),
+        "sdxl-ddim": ("methods.sdxl:SDXLDDIM", "the undistilled baseline, DDIM"),
+        "sdxl-dpmpp": ("methods.sdxl:SDXLDPMpp", "the undistilled baseline, DPM-Solver++ (2M)"),
+        "lcm": ("methods.lcm:LCM", "latent consistency distillation, 1 to 8 steps"),
+        "add": ("methods.add:ADD", "adversarial diffusion distillation, 1 to 4 steps"),
+    },
+    "fewstep.methods",
+)

@@ -1,0 +1,166 @@
+"""What all methods on a stock SDXL pipeline share: load, say what is not supported, call the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import lcm
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from methods.diffusion.guidance import NO_GUIDANCE, normalise
+from methods.diffusion.noise import generators
+from methods.errors import FewstepError, UsageError, WeightsError
+from methods.interface import Method, Recipe, SampleRequest
+from methods.pipelines import apply_recipe, load_pipeline, read_recipe
+
+SIZE_MULTIPLE = 8  # stock SDXL pipelines take no other sizes
+
+
+@dataclass(frozen=True)
+class FixedScheduler:
+    """A scheduler that a method uses whatever the checkpoint's recipe names."""
+
+    name: str
+    config: Mapping[str, object]
+
+
+class PipelineMethod(Method):
+    """A recipe and a pipeline folder. A subclass gives `info` and `default_recipe`, and need not define a function.
+
+    The recipe is `recipe.json` in the folder, or `default_recipe` where there is none.
+    """
+
+    default_recipe: ClassVar[Recipe]
+    fixed_scheduler: ClassVar[FixedScheduler | None] = None
+
+    def __init__(self, pipe: Any, recipe: Recipe) -> None:
+        """Take a loaded `StableDiffusionXLPipeline`; its scheduler is replaced by the recipe's."""
+        if recipe.guidance != self.default_recipe.guidance:
+            raise WeightsError(
+                f"recipe.json says guidance {recipe.guidance!r}, but {self.info.name} is sampled with"
+                f" {self.default_recipe.guidance!r}; this is another method's checkpoint"
+            )
+        if self.fixed_scheduler is not None:
+            fixed = self.fixed_scheduler
+            recipe = replace(recipe, scheduler=fixed.name, scheduler_config=fixed.config, timesteps={})
+        apply_recipe(pipe, recipe)
+        self.pipe = pipe
+        self.recipe = recipe
+        self._spacing_reasons: dict[int, str | None] = {}
+
+    @classmethod
+    def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
+        pipe = load_pipeline(weights, device=device, dtype=dtype)
+        try:
+            return cls(pipe, read_recipe(weights) or cls.default_recipe)
+        except WeightsError as error:
+            raise error if str(weights) in str(error) else WeightsError(f"{weights}: {error}") from error
+
+    @property
+    def components(self) -> Mapping[str, nn.Module]:
+        return {
+            "text_encoder": self.pipe.text_encoder,
+            "text_encoder_2": self.pipe.text_encoder_2,
+            "denoiser": self.pipe.unet,
+            "decoder": self.pipe.vae.decoder,
+        }
+
+    def unsupported(self, request: SampleRequest) -> str | None:
+        reasons = (self._wrong_batch(request), self._wrong_steps(request), self._wrong_guidance(request))
+        return next((reason for reason in (*reasons, self._wrong_size(request)) if reason is not None), None)
+
+    def sample(self, request: SampleRequest) -> Tensor:
+        """uint8 (N, 3, H, W) on the CPU. Image i depends on prompt i and seed i alone.
+
+        Raises:
+            UsageError: for a request that `unsupported` gives a reason against.
+            FewstepError: where the images are not finite.
+        """
+        if reason := self.unsupported(request):
+            raise UsageError(f"{self.info.name}: {reason}")
+        return to_uint8(self.pipe(**self.pipeline_arguments(request), output_type="pt").images)
+
+    def pipeline_arguments(self, request: SampleRequest) -> dict[str, Any]:
+        """What the stock pipeline is called with; calling it without this package gives the same image."""
+        height, width = self._size(request)
+        steps = request.num_inference_steps
+        timesteps = self.recipe.timesteps.get(steps)
+        return {
+            "prompt": list(request.prompts),
+            "generator": generators(request.seeds),
+            "guidance_scale": self._guidance_scale(request),
+            "height": height,
+            "width": width,
+            "num_inference_steps": steps,
+            **({} if timesteps is None else {"timesteps": list(timesteps)}),
+        }
+
+    def _guidance_scale(self, request: SampleRequest) -> float:
+        asked = self.recipe.guidance_scale if request.guidance_scale is None else request.guidance_scale
+        return normalise(asked)
+
+    def _size(self, request: SampleRequest) -> tuple[int, int]:
+        """Height and width: the request's, else the recipe's, else the checkpoint's."""
+        default = self.pipe.default_sample_size * self.pipe.vae_scale_factor
+        sizes = ((request.height, self.recipe.height), (request.width, self.recipe.width))
+        height, width = (next((size for size in pair if size is not None), default) for pair in sizes)
+        return height, width
+
+    def _wrong_batch(self, request: SampleRequest) -> str | None:
+        if not request.prompts:
+            return "no prompts were given"
+        if len(request.prompts) != len(request.seeds):
+            return f"{len(request.prompts)} prompts but {len(request.seeds)} seeds; give one seed an image"
+        return None
+
+    def _wrong_steps(self, request: SampleRequest) -> str | None:
+        steps, (fewest, most) = request.num_inference_steps, self.recipe.allowed_steps
+        if not fewest <= steps <= most:
+            return f"{steps} steps; this checkpoint is meant for {fewest} to {most}"
+        if steps not in self.recipe.timesteps and steps not in self._spacing_reasons:
+            self._spacing_reasons[steps] = self._wrong_spacing(steps)
+        return self._spacing_reasons.get(steps)
+
+    def _wrong_spacing(self, steps: int) -> str | None:
+        """Why the scheduler cannot make exactly `steps` timesteps, or None."""
+        scheduler = type(self.pipe.scheduler).from_config(self.pipe.scheduler.config)
+        try:
+            scheduler.set_timesteps(steps)
+        except ValueError as error:
+            return f"{steps} steps: {error}"
+        spaced = len(scheduler.timesteps)
+        if scheduler.order == 1 and spaced != steps:
+            return f"{steps} steps, but {type(scheduler).__name__} makes {spaced} of them; ask for another count"
+        return None
+
+    def _wrong_guidance(self, request: SampleRequest) -> str | None:
+        try:
+            scale = self._guidance_scale(request)
+        except ValueError as error:
+            return str(error)
+        if self.recipe.guidance == "none" and scale != NO_GUIDANCE:
+            return f"guidance_scale {scale:g}; this checkpoint is sampled without guidance, leave it out"
+        return None
+
+    def _wrong_size(self, request: SampleRequest) -> str | None:
+        height, width = self._size(request)
+        multiple = lcm(SIZE_MULTIPLE, self.pipe.vae_scale_factor)
+        if min(height, width) < 1 or height % multiple or width % multiple:
+            return f"{height} x {width} pixels; height and width must be positive multiples of {multiple}"
+        return None
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) in [0, 1] of any floating dtype -> uint8 on the CPU, rounded once, as stock PIL output is.
+
+    Raises:
+        FewstepError: where a pixel is not finite.
+    """
+    images = images.float()
+    if not bool(images.isfinite().all()):
+        raise FewstepError("the images are not finite; half precision overflows in some decoders, use --dtype float32")
+    return (images * 255).round().to(torch.uint8).cpu()

@@ -1,0 +1,132 @@
+"""Is a pipeline folder whole and safe to read? Only safetensors and JSON are; a pickle can run code when it is read.
+
+A `manifest.json` beside `model_index.json`, where there is one, holds the sha256 of every file of weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from methods.errors import WeightsError
+
+MANIFEST = "manifest.json"
+MODEL_INDEX = "model_index.json"
+PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+PIPELINE_CLASS = "StableDiffusionXLPipeline"
+NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
+SAFE_LIBRARIES = ("diffusers", "transformers")
+
+
+def check_folder(folder: Path) -> None:
+    """Check that `folder` is an SDXL pipeline whose every network is there, whole, and in safetensors.
+
+    Raises:
+        WeightsError: naming the file that is missing, damaged or unsafe, and what to do.
+    """
+    if folder.suffix in PICKLES:
+        raise _unsafe(folder)
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: not a folder; a checkpoint is a folder with a {MODEL_INDEX}")
+    _check_index(folder)
+    _check_manifest(folder)
+    for network in NETWORKS:
+        for path in weight_files(folder / network):
+            _check_header(path)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of one network.
+
+    Raises:
+        WeightsError: where there is none, or a pickle in its place.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        for path in sorted(folder.glob("*")):
+            if path.suffix in PICKLES:
+                raise _unsafe(path)
+        raise WeightsError(f"{folder}: no *.safetensors file; the checkpoint is not complete")
+    return files
+
+
+def stored_names(folder: Path) -> set[str]:
+    """The names of all tensors that one network has on disk."""
+    names: set[str] = set()
+    for path in weight_files(folder):
+        with safe_open(path, framework="pt") as file:
+            names.update(file.keys())
+    return names
+
+
+def write_manifest(folder: Path) -> Path:
+    """Write the sha256 of every file of weights in `folder` into its manifest."""
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in _all_weight_files(folder)}
+    partial = folder / (MANIFEST + ".partial")
+    partial.write_text(json.dumps({"sha256": hashes}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return partial.replace(folder / MANIFEST)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _all_weight_files(folder: Path) -> Iterator[Path]:
+    for network in NETWORKS:
+        yield from weight_files(folder / network)
+
+
+def _check_index(folder: Path) -> None:
+    path = folder / MODEL_INDEX
+    if not path.exists():
+        pickles = [child for child in sorted(folder.iterdir()) if child.suffix in PICKLES]
+        raise _unsafe(pickles[0]) if pickles else WeightsError(f"{path}: missing; not a diffusers pipeline folder")
+    index = _read_object(path)
+    if index.get("_class_name") != PIPELINE_CLASS:
+        raise WeightsError(f"{path}: a {index.get('_class_name')} cannot be used; a {PIPELINE_CLASS} is needed")
+    for name, value in index.items():
+        if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in SAFE_LIBRARIES:
+            raise WeightsError(f"{path}: {name} comes from {value[0]!r}; code from a checkpoint is never run")
+
+
+def _check_manifest(folder: Path) -> None:
+    path = folder / MANIFEST
+    if not path.exists():
+        return
+    hashes = _read_object(path).get("sha256")
+    if not isinstance(hashes, Mapping):
+        raise WeightsError(f"{path}: no object 'sha256' in it; write the manifest again")
+    for name, expected in hashes.items():
+        file = folder / name
+        found = sha256(file) if file.is_file() else "missing"
+        if found != expected:
+            raise WeightsError(f"{file}: damaged: sha256 {found}, the manifest says {expected}; get or train it again")
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            file.keys()
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: damaged ({error}), sha256 {sha256(path)}; get or train it again") from error
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise WeightsError(f"{path}: expected a JSON object")
+    return data
+
+
+def _unsafe(path: Path) -> WeightsError:
+    return WeightsError(f"{path}: a pickle can run code when it is read; convert it to safetensors")

@@ -1,0 +1,168 @@
+"""Every registered method against the conformance checks, and the checks against methods that are broken on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from methods.interface import Method, SampleRequest
+from methods.lcm import LCM
+from methods.registry import METHODS
+from methods.sampling import PipelineMethod
+from methods.sdxl import SDXL
+from tests.conformance import checks
+
+BUILT_IN = tuple(name for name in METHODS.names() if METHODS.entry(name).source is None)
+
+
+@pytest.fixture
+def weights(request: pytest.FixtureRequest) -> Path:
+    """Random weights of the kind that the method in the test's parameter `name` needs."""
+    kind: type[PipelineMethod] = METHODS.load(request.node.callspec.params["name"])
+    embedded = kind.default_recipe.guidance == "embedded"
+    folder: Path = request.getfixturevalue("tiny_embedded_pipeline" if embedded else "tiny_pipeline")
+    return folder
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_method_conforms(name: str, weights: Path) -> None:
+    kind: type[Method] = METHODS.load(name)
+    assert kind.info.name == name
+    guided = name.startswith("sdxl")
+    checks.check_method(kind, weights, (1, 2, 4, 25) if guided else (1, 2, 4))
+
+
+@pytest.fixture(scope="module")
+def sdxl(tiny_pipeline: Path) -> SDXL:
+    return SDXL.load(tiny_pipeline, device=torch.device("cpu"), dtype=torch.float32)
+
+
+class Broken(SDXL):
+    """SDXL with one thing wrong: each subclass below says which."""
+
+    inner: SDXL
+
+    def __init__(self, inner: SDXL) -> None:
+        self.__dict__.update(inner.__dict__, inner=inner)
+
+
+class ForgetsSeeds(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return self.inner.sample(replace(request, seeds=tuple(range(len(request.seeds)))))
+
+
+class ForgetsPrompts(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return self.inner.sample(replace(request, prompts=("a red circle",) * len(request.prompts)))
+
+
+class MixesTheBatch(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        images = self.inner.sample(request).float()
+        return (images + 0.1 * images.flip(0)).clamp(0, 255).to(torch.uint8)
+
+
+class ReturnsFloats(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return self.inner.sample(request).float()
+
+
+class IsNeverTheSame(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return self.inner.sample(replace(request, seeds=tuple(int(torch.randint(9**9, ())) for _ in request.seeds)))
+
+
+class IsBlack(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return torch.zeros_like(self.inner.sample(request))
+
+
+class TakesAnExtraStep(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        return self.inner.sample(replace(request, num_inference_steps=request.num_inference_steps + 1))
+
+
+class Truncates(Broken):
+    def sample(self, request: SampleRequest) -> Tensor:
+        images = self.inner.pipe(**self.inner.pipeline_arguments(request), output_type="pt").images
+        return ((images * 255).int() - 1).clamp(0, 255).to(torch.uint8)
+
+
+class HidesTheDecoder(Broken):
+    @property
+    def components(self) -> Mapping[str, nn.Module]:
+        return {name: part for name, part in self.inner.components.items() if name != "decoder"}
+
+
+class HooksTheWholeVae(Broken):
+    @property
+    def components(self) -> Mapping[str, nn.Module]:
+        return {**self.inner.components, "decoder": self.inner.pipe.vae}
+
+
+class AllowsEverything(Broken):
+    def unsupported(self, request: SampleRequest) -> str | None:
+        return None
+
+
+class AllowsNothing(Broken):
+    def unsupported(self, request: SampleRequest) -> str | None:
+        return "not today"
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "arguments"),
+    [
+        (ForgetsSeeds, checks.check_inputs_matter, (1,)),
+        (ForgetsPrompts, checks.check_inputs_matter, (1,)),
+        (MixesTheBatch, checks.check_independence, (1,)),
+        (ForgetsSeeds, checks.check_independence, (1,)),
+        (ReturnsFloats, checks.check_sample, (1,)),
+        (IsNeverTheSame, checks.check_sample, (1,)),
+        (IsBlack, checks.check_sample, (1,)),
+        (TakesAnExtraStep, checks.check_evaluations, (2,)),
+        (HooksTheWholeVae, checks.check_evaluations, (1,)),
+        (Truncates, checks.check_stock_pipeline, (1,)),
+        (HidesTheDecoder, checks.check_components, ()),
+        (AllowsEverything, checks.check_unsupported, ()),
+        (AllowsNothing, checks.check_unsupported, ()),
+    ],
+)
+def test_a_broken_method_is_found(sdxl: SDXL, broken: type[Broken], check: Any, arguments: tuple[int, ...]) -> None:
+    check(sdxl, *arguments)
+    with pytest.raises(AssertionError):
+        check(broken(sdxl), *arguments)
+
+
+def test_a_network_left_in_training_mode_is_found(sdxl: SDXL) -> None:
+    sdxl.pipe.unet.train()
+    try:
+        with pytest.raises(AssertionError, match="denoiser is in training mode"):
+            checks.check_components(sdxl)
+    finally:
+        sdxl.pipe.unet.eval()
+
+
+@pytest.mark.parametrize(
+    "change", [{"title": " "}, {"arxiv": "soon"}, {"steps": ()}, {"steps": (0, 1)}, {"name": "L C M"}]
+)
+def test_incomplete_info_is_found(change: dict[str, Any]) -> None:
+    checks.check_info(LCM)
+
+    class Incomplete(LCM):
+        info = replace(LCM.info, **change)
+
+    with pytest.raises(AssertionError):
+        checks.check_info(Incomplete)
+
+
+def test_all_entries_of_the_table_load_and_have_a_summary() -> None:
+    for name in BUILT_IN:
+        assert issubclass(METHODS.load(name), Method)
+        assert METHODS.summary(name).strip()

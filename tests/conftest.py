@@ -1,0 +1,39 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random teacher: classifier-free guidance, v-prediction, zero terminal SNR. Never write into it."""
+    from tests.tiny import write_tiny_pipeline
+
+    return write_tiny_pipeline(tmp_path_factory.mktemp("tiny") / "pipeline")
+
+
+@pytest.fixture(scope="session")
+def tiny_embedded_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an embedded guidance scale, as consistency models have it. Never write into it."""
+    from tests.tiny import GUIDANCE_EMBEDDING_WIDTH, write_tiny_pipeline
+
+    folder = tmp_path_factory.mktemp("tiny") / "embedded"
+    return write_tiny_pipeline(folder, time_cond_proj_dim=GUIDANCE_EMBEDDING_WIDTH)
+
+
+@pytest.fixture
+def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Callable[[], Path]:
+    """A fresh copy of the random teacher that a test may damage."""
+
+    def copy() -> Path:
+        return Path(shutil.copytree(tiny_pipeline, tmp_path / "copy"))
+
+    return copy
