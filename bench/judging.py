@@ -8,6 +8,14 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+SEED_STRIDE = 1_000_003
+"""Seeds of two runs never meet below this many prompts (a prime above a million)."""
+
+
+def image_seed(seed: int, index: int) -> int:
+    """The seed of image `index`: it belongs to the prompt, so that all methods start from the same noise."""
+    return seed * SEED_STRIDE + index
+
 
 @dataclass(frozen=True)
 class Prompt:

@@ -1,15 +1,20 @@
-"""The shapes suite as plain data."""
+"""What a plan needs to know about the shapes suite; no torch."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bench.suites.info import SuiteInfo
-from bench.suites.shapes.vocabulary import IMAGE_SIZE
+
+ZOO = Path(__file__).parent / "zoo"
+"""The suite's weights, shipped with the package."""
 
 INFO = SuiteInfo(
     name="shapes",
-    title="captioned shapes (embedded)",
-    prompts=1000,
-    default_limit=1000,
+    title="Captioned shapes (embedded)",
+    prompts=10_000,
+    default_limit=1_000,
     metrics=("fd-shapes", "kid-shapes", "clip-shapes", "attributes", "preference"),
-    image_size=IMAGE_SIZE,
+    image_size=32,
+    manifest=ZOO / "manifest.json",
 )

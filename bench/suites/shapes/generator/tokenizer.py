@@ -15,14 +15,27 @@ _START, _END = "<|startoftext|>", "<|endoftext|>"
 def write_tokenizer(folder: Path, max_tokens: int) -> CLIPTokenizer:
     """Write the tokenizer's files into `folder` and load it from there. Prompts are padded and cut to `max_tokens`."""
     merges = _merges(words.words())
-    tokens = [*_byte_characters(), *(f"{c}</w>" for c in _byte_characters()), *("".join(m) for m in merges), _START, _END]
+    tokens = [
+        *_byte_characters(),
+        *(f"{c}</w>" for c in _byte_characters()),
+        *("".join(m) for m in merges),
+        _START,
+        _END,
+    ]
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {token: index for index, token in enumerate(tokens)}
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in merges)]) + "\n", encoding="utf-8")
-    tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=max_tokens, pad_token=_END)
+    (folder / "merges.txt").write_text(
+        "\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in merges)]) + "\n", encoding="utf-8"
+    )
+    tokenizer = load_tokenizer(folder, max_tokens)
     tokenizer.save_pretrained(folder)
     return tokenizer
+
+
+def load_tokenizer(folder: Path, max_tokens: int) -> CLIPTokenizer:
+    """The tokenizer in `folder`; prompts are padded and cut to `max_tokens`."""
+    return CLIPTokenizer.from_pretrained(folder, model_max_length=max_tokens, pad_token=_END)
 
 
 def _merges(vocabulary: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -40,7 +53,9 @@ def _merges(vocabulary: tuple[str, ...]) -> list[tuple[str, str]]:
 def _apply(pieces: list[str], merges: list[tuple[str, str]]) -> list[str]:
     """What byte-pair encoding makes of `pieces` under `merges`, earliest merge first."""
     rank = {pair: index for index, pair in enumerate(merges)}
-    while candidates := [(rank[pair], k) for k, pair in enumerate(zip(pieces, pieces[1:], strict=False)) if pair in rank]:
+    while candidates := [
+        (rank[pair], k) for k, pair in enumerate(zip(pieces, pieces[1:], strict=False)) if pair in rank
+    ]:
         _, k = min(candidates)
         pieces = [*pieces[:k], pieces[k] + pieces[k + 1], *pieces[k + 2 :]]
     return pieces

@@ -19,7 +19,12 @@ from methods.distill.objective import Batch, Objective
 
 PATCH = 4
 MAX_TOKENS = 24
-_ATTRIBUTES = {"shape": len(words.SHAPES), "colour": len(words.COLOURS), "texture": len(words.TEXTURES), "size": len(words.SIZES)}
+_ATTRIBUTES = {
+    "shape": len(words.SHAPES),
+    "colour": len(words.COLOURS),
+    "texture": len(words.TEXTURES),
+    "size": len(words.SIZES),
+}
 
 
 def make_clip(tokenizer: CLIPTokenizer) -> CLIPModel:

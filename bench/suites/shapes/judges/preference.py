@@ -37,7 +37,10 @@ class PreferenceObjective(Objective):
         return {"preference": self.clip}
 
     def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
-        better, worse = scores(self.clip, batch["better"], batch["tokens"]), scores(self.clip, batch["worse"], batch["tokens"])
+        better, worse = (
+            scores(self.clip, batch["better"], batch["tokens"]),
+            scores(self.clip, batch["worse"], batch["tokens"]),
+        )
         return {"pair": F.softplus(worse - better).mean()}
 
 

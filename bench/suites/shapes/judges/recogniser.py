@@ -20,7 +20,12 @@ from bench.suites.shapes.scenes import Scenes
 
 STRIDE = 4
 FEATURES = 96
-_HEADS = {"shape": len(words.SHAPES), "colour": len(words.COLOURS), "texture": len(words.TEXTURES), "size": len(words.SIZES)}
+_HEADS = {
+    "shape": len(words.SHAPES),
+    "colour": len(words.COLOURS),
+    "texture": len(words.TEXTURES),
+    "size": len(words.SIZES),
+}
 
 
 class Recogniser(nn.Module):

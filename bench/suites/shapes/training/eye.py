@@ -22,7 +22,12 @@ LAYERS = 4
 DEPTHS = (0, 1, 2, 3, 4)
 """Hidden states that the discriminator's heads read: the patch embedding and every layer."""
 
-_ATTRIBUTES = {"shape": len(words.SHAPES), "colour": len(words.COLOURS), "texture": len(words.TEXTURES), "size": len(words.SIZES)}
+_ATTRIBUTES = {
+    "shape": len(words.SHAPES),
+    "colour": len(words.COLOURS),
+    "texture": len(words.TEXTURES),
+    "size": len(words.SIZES),
+}
 
 
 def make_eye() -> ViTModel:
@@ -44,7 +49,11 @@ class EyeObjective(Objective):
     def __init__(self, eye: ViTModel) -> None:
         values = sum(_ATTRIBUTES.values())
         self.network = nn.ModuleDict(
-            {"eye": eye, "places": nn.Linear(WIDTH, 1 + values), "whole": nn.Linear(WIDTH, values + len(words.BACKGROUNDS))}
+            {
+                "eye": eye,
+                "places": nn.Linear(WIDTH, 1 + values),
+                "whole": nn.Linear(WIDTH, values + len(words.BACKGROUNDS)),
+            }
         )
 
     @property

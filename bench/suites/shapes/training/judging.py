@@ -22,12 +22,34 @@ from bench.suites.shapes.training.workshop import Workshop
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch, Objective
 
-RECOGNISER = TrainConfig(steps=1200, batch_size=128, learning_rate=2e-3, ema_decay=0.998, seed=11)
-CLIP = TrainConfig(steps=700, batch_size=256, learning_rate=1.5e-3, ema_decay=0.995, seed=12, checkpoint_every=100)
-PREFERENCE = TrainConfig(steps=400, batch_size=128, learning_rate=5e-4, ema_decay=0.99, seed=13, checkpoint_every=100)
-EYE = TrainConfig(steps=500, batch_size=128, learning_rate=1.5e-3, ema_decay=0.99, seed=14, checkpoint_every=100)
+RECOGNISER = TrainConfig(steps=800, batch_size=128, learning_rate=2e-3, ema_decay=0.995, seed=11, checkpoint_every=100)
+CLIP = TrainConfig(
+    steps=700,
+    batch_size=256,
+    learning_rate=5e-3,
+    optimizer="muon",
+    ema_decay=0.99,
+    seed=12,
+    decay_fraction=0.5,
+    checkpoint_every=100,
+)
+PREFERENCE = TrainConfig(
+    steps=300,
+    batch_size=128,
+    learning_rate=2e-3,
+    optimizer="muon",
+    vector_rate=5e-4,
+    ema_decay=0.98,
+    seed=13,
+    checkpoint_every=100,
+)
+EYE = TrainConfig(
+    steps=300, batch_size=128, learning_rate=5e-3, optimizer="muon", ema_decay=0.98, seed=14, checkpoint_every=100
+)
 
-_CLIP_START = 1_000_000  # the CLIP judge reads other images of its split than the recogniser, the preference model others again
+_CLIP_START = (
+    1_000_000  # the CLIP judge reads other images of its split than the recogniser, the preference model others again
+)
 _PREFERENCE_START = 2_000_000
 
 
@@ -95,7 +117,13 @@ def train_clip(shop: Workshop) -> None:
 
     last = _CLIP_START + CLIP.steps * CLIP.batch_size - 1
     averages, made = shop.run(
-        "clip", objective, batch_at, CLIP, data=f"judge-train images {_CLIP_START}..{last}", measure=measure, measure_every=100
+        "clip",
+        objective,
+        batch_at,
+        CLIP,
+        data=f"judge-train images {_CLIP_START}..{last}",
+        measure=measure,
+        measure_every=100,
     )
     shop.finish("clip", averages["clip"]["clip"].state_dict(), made)
 
@@ -114,7 +142,11 @@ def train_preference(shop: Workshop) -> None:
     held_out = pairs(words, "test", 500)
 
     def measure(networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        return {"agreement": float(torch.cat([agreement(networks["preference"], held_out(k)) for k in range(4)]).double().mean())}
+        return {
+            "agreement": float(
+                torch.cat([agreement(networks["preference"], held_out(k)) for k in range(4)]).double().mean()
+            )
+        }
 
     last = _PREFERENCE_START + PREFERENCE.steps * PREFERENCE.batch_size - 1
     averages, made = shop.run(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -18,27 +19,19 @@ from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
 from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range
 from bench.suites.shapes.training.workshop import Workshop
+from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
 from methods.diffusion.schedule import Schedule
 from methods.distill.loop import TrainConfig
 
-SCHEDULER_CONFIG = {
-    "num_train_timesteps": 1000,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "prediction_type": "v_prediction",
-    "rescale_betas_zero_snr": True,
-    "timestep_spacing": "trailing",
-}
-"""The teacher's schedule: SDXL's betas, rescaled to zero terminal SNR so that one step from pure noise is well defined."""
-
-VAE = TrainConfig(steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250)
+VAE = TrainConfig(
+    steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250
+)
 TEACHER = TrainConfig(
-    steps=4000,
+    steps=3600,
     batch_size=256,
-    learning_rate=1e-2,
+    learning_rate=5e-3,
     optimizer="muon",
-    decay_fraction=0.4,
+    decay_fraction=0.85,
     ema_decay=0.998,
     seed=22,
     warmup_steps=50,
@@ -101,7 +94,9 @@ def train_teacher(shop: Workshop) -> None:
     prompts = captions(make_scenes("validation", range(_SAMPLES)))
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        return sample(pipeline(vae, words, networks["teacher"]), prompts, steps=25, guidance_scale=GRID_GUIDANCE)
+        return sample(
+            stock_pipeline(vae, words, *_parts(networks["teacher"])), prompts, steps=25, guidance_scale=GRID_GUIDANCE
+        )
 
     averages, made = shop.run(
         "teacher", TeacherObjective(teacher, Schedule.from_scheduler_config(SCHEDULER_CONFIG)), batches, TEACHER,
@@ -110,25 +105,16 @@ def train_teacher(shop: Workshop) -> None:
     shop.finish("teacher", averages["teacher"].state_dict(), {**made, "scaling_factor": batches.scaling_factor})
 
 
-def pipeline(vae: AutoencoderKL, words: CLIPTokenizer, teacher: nn.Module) -> StableDiffusionXLPipeline:
-    """A stock SDXL pipeline around networks in training."""
-    pipe = StableDiffusionXLPipeline(
-        vae=vae,
-        text_encoder=teacher.text_encoder,
-        text_encoder_2=teacher.text_encoder_2,
-        tokenizer=words,
-        tokenizer_2=words,
-        unet=teacher.unet,
-        scheduler=EulerDiscreteScheduler(**SCHEDULER_CONFIG),
-        force_zeros_for_empty_prompt=True,
-        add_watermarker=False,
-    )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+def _parts(teacher: nn.Module) -> tuple[tuple[nn.Module, nn.Module], nn.Module]:
+    """The text encoders and the UNet of a teacher, as a pipeline takes them."""
+    network = cast(Teacher, teacher)
+    return (network.text_encoder, network.text_encoder_2), network.unet
 
 
 @torch.no_grad()
-def sample(pipe: StableDiffusionXLPipeline, prompts: list[str], *, steps: int, guidance_scale: float, seed: int = 0) -> Tensor:
+def sample(
+    pipe: StableDiffusionXLPipeline, prompts: list[str], *, steps: int, guidance_scale: float, seed: int = 0
+) -> Tensor:
     """uint8 (N, 3, H, W): one image a prompt, noise by (seed, position)."""
     generators = [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(len(prompts))]
     images = pipe(

@@ -27,7 +27,10 @@ class AutoencoderObjective(Objective):
         pixels = to_unit_range(batch["images"])
         posterior = self.vae.encode(pixels).latent_dist
         decoded = self.vae.decode(posterior.sample(generator=rng)).sample
-        return {"mse": (decoded - pixels).square().mean(), "kl": KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel()}
+        return {
+            "mse": (decoded - pixels).square().mean(),
+            "kl": KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel(),
+        }
 
 
 def to_unit_range(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,13 @@ class Workshop:
         if last is None:  # the checkpoint was already at the end
             last = restore(objective, config, folder)
             measured = measure(last.averages) if measure else {}
-        made = {"stage": name, "config": asdict(config), "data": data, "seconds": round(last.seconds, 1), **measured}
+        made = {
+            "stage": name,
+            "history": list(last.history),
+            "data": data,
+            "seconds": round(last.seconds, 1),
+            **measured,
+        }
         return last.averages, made
 
     @contextmanager

@@ -1,0 +1,105 @@
+"""Pack what was trained into the zoo, with the teacher's preference scores that every comparison is made against."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.judging import Prompt, image_seed
+from bench.suites.shapes.info import INFO
+from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.students import LCM_GUIDANCE_SCALE
+from bench.suites.shapes.training.workshop import MADE, Workshop
+from bench.suites.shapes.zoo import Zoo, write_zoo
+from methods.interface import Recipe, SampleRequest
+from methods.sdxl import SDXLEuler
+
+TEACHER_GUIDANCE_SCALE = 3.0
+"""Chosen on the validation split, see docs/shapes.md."""
+
+BASELINE_STEPS = 25
+_SLICE = 100
+_SHARED = ("text_encoder", "text_encoder_2")
+
+RECIPES = {
+    "teacher": Recipe(
+        scheduler="EulerDiscreteScheduler", guidance="classifier-free", guidance_scale=TEACHER_GUIDANCE_SCALE
+    ),
+    "lcm": Recipe(
+        scheduler="LCMScheduler",
+        scheduler_config={"original_inference_steps": 50, "clip_sample": False},
+        guidance="embedded",
+        guidance_scale=LCM_GUIDANCE_SCALE,
+        allowed_steps=(1, 8),
+    ),
+    "add": Recipe(
+        scheduler="EulerAncestralDiscreteScheduler",
+        scheduler_config={"timestep_spacing": "trailing"},
+        allowed_steps=(1, 4),
+    ),
+}
+"""How each checkpoint of the suite is sampled."""
+
+
+def pack_zoo(shop: Workshop, folder: Path) -> None:
+    """Write the zoo to `folder`: everything finished, then the baseline's scores, which need the packed teacher."""
+    teacher = shop.weights("teacher")
+    files: dict[str, dict[str, Tensor]] = {
+        "vae": shop.weights("vae"),
+        "teacher": _below(teacher, "unet."),
+        **{part: _below(teacher, f"{part}.") for part in _SHARED},
+        "recogniser": shop.weights("recogniser"),
+        "clip": shop.weights("clip"),
+        "preference": {k: v for k, v in shop.weights("preference").items() if not k.startswith("text_")},
+    }
+    students = [name for name in ("lcm", "add") if shop.finished(name)]
+    files |= {name: shop.weights(name) for name in students}
+    made = {name: _note(shop, name) for name in (*files, *_SHARED)}
+    checkpoints = {name: (name, RECIPES[name]) for name in ("teacher", *students)}
+    scaling_factor = float(_note(shop, "teacher")["scaling_factor"])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(shop.folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    write_zoo(folder, files, made, checkpoints, scaling_factor)
+    files["baseline"] = {"seed-0": baseline_scores(Zoo(folder), seed=0)}
+    made["baseline"] = {"steps": BASELINE_STEPS, "method": SDXLEuler.info.name, "prompts": INFO.default_limit}
+    write_zoo(folder, files, made, checkpoints, scaling_factor)
+
+
+def baseline_scores(zoo: Zoo, seed: int, n: int = INFO.default_limit) -> Tensor:
+    """float32 (n,): the preference score of the teacher's image at 25 steps for each default prompt."""
+    suite = ShapesSuite(zoo)
+    prompts = suite.prompts(n)
+    device = torch.device("cpu")
+    method = SDXLEuler.load(suite.checkpoint("sdxl-euler"), device=device, dtype=torch.float32)
+    scorer = suite.judges(device).preference
+    if scorer is None:
+        raise RuntimeError("the shapes suite always has a preference model")
+    parts: list[Tensor] = []
+    for start in range(0, n, _SLICE):
+        part = prompts[start : start + _SLICE]
+        parts.append(scorer(method.sample(_request(part, start, seed)), part))
+    return torch.cat(parts)
+
+
+def _request(prompts: list[Prompt], start: int, seed: int) -> SampleRequest:
+    return SampleRequest(
+        prompts=tuple(prompt.text for prompt in prompts),
+        seeds=tuple(image_seed(seed, start + k) for k in range(len(prompts))),
+        num_inference_steps=BASELINE_STEPS,
+    )
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _note(shop: Workshop, name: str) -> dict[str, Any]:
+    """What made a file; the text encoders were trained with the teacher."""
+    path = shop.stage("teacher" if name in _SHARED else name) / MADE
+    note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return note

@@ -1,0 +1,213 @@
+"""The zoo: weights that ship with the package, shared parts stored once, assembled into ordinary pipeline folders.
+
+`manifest.json` lists the sha256 of every file, what made it, each checkpoint's UNet and recipe, and the factor that scales
+the latents. Files hold half precision; folders are assembled in the user's cache on first use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import CLIPTokenizer
+
+from bench.errors import WeightsError
+from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
+from bench.suites.shapes.generator.tokenizer import write_tokenizer
+from bench.suites.shapes.info import ZOO
+from methods.interface import Recipe
+from methods.pipelines import quiet_libraries
+from methods.recipes import recipe_from_json, write_recipe
+from methods.weights import sha256, write_manifest
+
+SCHEDULER_CONFIG: Mapping[str, Any] = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+"""The generator's schedule: SDXL's betas, rescaled to zero terminal SNR so that one step from pure noise is well defined."""
+
+CACHE_VARIABLE = "FEWSTEP_CACHE"
+
+
+def cache_folder() -> Path:
+    """Where assembled pipelines and computed reference features are kept: $FEWSTEP_CACHE or the user's cache."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else user_cache_path("fewstep-bench")
+
+
+class Zoo:
+    """A folder of weights with its manifest.
+
+    Raises:
+        WeightsError: where the manifest is missing or damaged.
+    """
+
+    def __init__(self, folder: Path = ZOO) -> None:
+        self.folder = folder
+        try:
+            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"{folder}: no readable manifest.json ({error}); `python -m bench train zoo` writes it"
+            ) from error
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """Names of the pipelines that can be assembled: "teacher" and the students."""
+        return tuple(self.manifest["checkpoints"])
+
+    def hash_of(self, name: str) -> str:
+        """sha256 of a file, as the manifest has it."""
+        return str(self.manifest["files"][name]["sha256"])
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """The tensors of `<name>.safetensors` in float32.
+
+        Raises:
+            WeightsError: where the file is missing, truncated or not the one that the manifest names.
+        """
+        path = self.folder / f"{name}.safetensors"
+        try:
+            found = sha256(path)
+            if found != self.hash_of(name):
+                raise WeightsError(
+                    f"{path}: sha256 {found}, the manifest has {self.hash_of(name)}; install the package again"
+                )
+            return {
+                key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()
+            }
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"{path}: cannot be read ({error}); install the package again") from error
+
+    def pipeline(self, checkpoint: str) -> Path:
+        """The pipeline folder of "teacher" or a student, assembled on first use.
+
+        Raises:
+            WeightsError: where the zoo has no such checkpoint, naming the command that trains it.
+        """
+        if checkpoint not in self.checkpoints:
+            raise WeightsError(
+                f"no weights for {checkpoint!r} in the shapes zoo; `python -m bench train {checkpoint}` makes them"
+            )
+        digest = sha256(self.folder / "manifest.json")[:12]
+        folder = cache_folder() / "zoo" / digest / checkpoint
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(tempfile.mkdtemp(prefix=f"{checkpoint}-", dir=folder.parent))
+            self._assemble(checkpoint, partial)
+            try:
+                partial.rename(folder)
+            except OSError:  # another process was faster
+                shutil.rmtree(partial)
+        return folder
+
+    def _assemble(self, checkpoint: str, folder: Path) -> None:
+        entry = self.manifest["checkpoints"][checkpoint]
+        build_pipeline(
+            folder,
+            {part: self.tensors(part) for part in ("vae", "text_encoder", "text_encoder_2")},
+            self.tensors(entry["unet"]),
+            scaling_factor=self.manifest["scaling_factor"],
+            recipe=recipe_from_json(entry["recipe"]),
+        )
+
+
+def build_pipeline(
+    folder: Path,
+    shared: Mapping[str, Mapping[str, Tensor]],
+    unet_tensors: Mapping[str, Tensor],
+    *,
+    scaling_factor: float,
+    recipe: Recipe,
+) -> None:
+    """Write an ordinary half-precision `StableDiffusionXLPipeline` folder, with its recipe and hashes beside it."""
+    words = write_tokenizer(folder / "tokenizer", MAX_TOKENS)
+    vae = make_vae()
+    vae.load_state_dict(shared["vae"])
+    vae.register_to_config(scaling_factor=scaling_factor)
+    encoders = make_text_encoders(len(words), words.bos_token_id, words.eos_token_id)
+    for part, encoder in zip(("text_encoder", "text_encoder_2"), encoders, strict=True):
+        encoder.load_state_dict(shared[part])
+    projection = unet_tensors.get("time_embedding.cond_proj.weight")
+    unet = make_unet(time_cond_proj_dim=None if projection is None else projection.shape[1])
+    unet.load_state_dict(unet_tensors)
+    for network in (vae, *encoders, unet):
+        network.half()
+    with quiet_libraries():
+        stock_pipeline(vae, words, encoders, unet).save_pretrained(folder)
+    write_recipe(folder, recipe)
+    write_manifest(folder)
+
+
+def stock_pipeline(vae: Any, words: CLIPTokenizer, encoders: tuple[Any, Any], unet: Any) -> StableDiffusionXLPipeline:
+    """diffusers' own SDXL pipeline around the given networks, with the generator's schedule and an Euler sampler."""
+    pipe = StableDiffusionXLPipeline(
+        vae=vae,
+        text_encoder=encoders[0],
+        text_encoder_2=encoders[1],
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=unet,
+        scheduler=EulerDiscreteScheduler(**SCHEDULER_CONFIG),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def write_zoo(
+    folder: Path,
+    files: Mapping[str, Mapping[str, Tensor]],
+    made: Mapping[str, Mapping[str, Any]],
+    checkpoints: Mapping[str, tuple[str, Recipe]],
+    scaling_factor: float,
+) -> None:
+    """Write every file in half precision and the manifest last.
+
+    Args:
+        folder: Made if need be; files of an earlier zoo in it are replaced.
+        files: Name -> tensors.
+        made: Name -> the note of what made it.
+        checkpoints: Name of a pipeline -> (file of its UNet, recipe).
+        scaling_factor: Of the latents.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    listed: dict[str, Any] = {}
+    for name, tensors in files.items():
+        path = folder / f"{name}.safetensors"
+        half = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
+        save_file({key: value.contiguous() for key, value in half.items()}, path)
+        listed[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "made": dict(made.get(name, {}))}
+    manifest = {
+        "files": listed,
+        "checkpoints": {
+            name: {"unet": unet, "recipe": json.loads(json.dumps(asdict(recipe)))}
+            for name, (unet, recipe) in checkpoints.items()
+        },
+        "scaling_factor": scaling_factor,
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+@cache
+def default_zoo() -> Zoo:
+    """The zoo that ships with the package."""
+    return Zoo()
