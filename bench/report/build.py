@@ -1,0 +1,103 @@
+"""Build the report: tables, figures and the page, all pure functions of records and stored images."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.report.check import differences, left_over
+from bench.report.figures import figures
+from bench.report.frame import Group, groups, load
+from bench.report.grids import grids
+from bench.report.html import GENERATOR, page, relative
+from bench.report.latex import results_latex
+from bench.report.markdown import readme_markdown, results_markdown
+from bench.report.readme import update_readme
+from bench.report.sheets import read_prompts, read_sheets
+from bench.report.tables import not_measured_csv, results_csv
+
+
+def build(results: Path, out: Path, check: bool) -> int:
+    """Write the report of `results` into `out`, or with `check` compare it with what is there.
+
+    The table in README.md is kept up to date too, where that file lies beside a folder `reports` and has the markers;
+    a report written elsewhere leaves it alone.
+
+    Returns:
+        0, or 1 where `check` finds a file that differs, is missing or is left over; each is named on stdout.
+
+    Raises:
+        UsageError: where there are no records, or `out` holds something that is not a report.
+        RecordError: where a record, a strip or the prompts cannot be read, or protocols differ.
+    """
+    found = groups(load(results))
+    files = render(results, out, found)
+    readme = _readme(out)
+    table = readme_markdown(found)
+    if check:
+        return _check(files, out, readme, table)
+    _refuse_foreign(out)
+    _write(files, out)
+    if readme is not None:
+        update_readme(readme, table, check=False)
+    for name in left_over(files, out):
+        sys.stderr.write(f"left over from another report, delete it: {out / name}\n")
+    sys.stdout.write(f"{out / 'index.html'}\n")
+    return 0
+
+
+def render(results: Path, out: Path, found: tuple[Group, ...]) -> dict[str, bytes]:
+    """All files of the report as {path below `out`: bytes}; nothing is written."""
+    prompts = read_prompts(results)
+    sheets = {group.slug: read_sheets(results, group.measured) for group in found}
+    drawn: dict[str, bytes] = {}
+    for group in found:
+        drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
+    texts = {
+        "tables/results.md": results_markdown(found),
+        "tables/results.csv": results_csv(found),
+        "tables/results.tex": results_latex(found),
+        "tables/not_measured.csv": not_measured_csv(found),
+        "tables/readme.md": readme_markdown(found),
+        "index.html": page(found, drawn, sheets, prompts, relative(results, out)),
+    }
+    files = {name: text.encode("utf-8") for name, text in texts.items()}
+    return files | {f"figures/{name}": data for name, data in drawn.items()}
+
+
+def _readme(out: Path) -> Path | None:
+    """The README that shows this report: the project's own report only, not one that somebody writes for themselves."""
+    folder = out.resolve()
+    return folder.parent / "README.md" if folder.name == "reports" else None
+
+
+def _check(files: dict[str, bytes], out: Path, readme: Path | None, table: str) -> int:
+    lines = differences(files, out)
+    if readme is not None and not update_readme(readme, table, check=True):
+        lines.append(f"differs: the table in {readme.name}")
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    if lines:
+        sys.stderr.write(f"{out} does not agree with its records; `python -m bench report` writes it again\n")
+    return 1 if lines else 0
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never overwrite a page that this project did not write."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder with --out")
+    index = out / "index.html"
+    if index.is_file() and GENERATOR.encode() not in index.read_bytes():
+        raise UsageError(f"{index} was not written by this project; name another folder with --out")
+
+
+def _write(files: dict[str, bytes], out: Path) -> None:
+    try:
+        for name, data in sorted(files.items()):
+            path = out / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.partial")
+            partial.write_bytes(data)
+            partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be written ({error}); name another folder with --out") from error

@@ -1,0 +1,121 @@
+"""How quantities look: titles, units, order, digits. A quantity that is not named here is shown under its own name."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.record import Quantity, Record
+
+Kind = Literal["quality", "cost"]
+
+
+@dataclass(frozen=True)
+class Display:
+    """One column. A stored value times `factor` is shown, in `unit`; of `ranked` columns the best is marked."""
+
+    name: str
+    title: str
+    unit: str
+    factor: float
+    kind: Kind
+    higher_is_better: bool
+    ranked: bool = True
+
+    @property
+    def arrow(self) -> str:
+        """Which way is better; empty where the quantity is not ranked."""
+        if not self.ranked:
+            return ""
+        return "↑" if self.higher_is_better else "↓"
+
+    @property
+    def header(self) -> str:
+        """Title, unit and arrow: `Latency (ms) ↓`."""
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"{self.title}{unit} {self.arrow}".rstrip()
+
+
+@dataclass(frozen=True)
+class _Known:
+    title: str
+    kind: Kind
+    unit: str | None = None
+    factor: float = 1.0
+    ranked: bool = True
+
+
+_KNOWN: dict[str, _Known] = {
+    "fd-shapes": _Known("FD-shapes", "quality"),
+    "kid-shapes": _Known("KID-shapes", "quality"),
+    "clip-shapes": _Known("CLIP-shapes", "quality"),
+    "preference": _Known("Preference-shapes", "quality"),
+    "attributes": _Known("Attributes", "quality"),
+    "latency_s": _Known("Latency", "cost", "ms", 1e3),
+    "images_per_s": _Known("Throughput", "cost", "images/s"),
+    "peak_memory_bytes": _Known("Peak memory", "cost", "MiB", 2.0**-20),
+    "nfe": _Known("Evaluations", "cost", "", ranked=False),
+}
+_COST_UNITS = {"s": ("ms", 1e3), "bytes": ("MiB", 2.0**-20), "images/s": ("images/s", 1.0)}
+
+
+def columns(records: Iterable[Record]) -> list[Display]:
+    """The columns of a group: quality, then cost; quantities known here in their order, then all others by name."""
+    found: dict[str, Quantity] = {}
+    for record in records:
+        for quantity in record.quantities:
+            found.setdefault(quantity.name, quantity)
+    return sorted((display(quantity) for quantity in found.values()), key=_place)
+
+
+def display(quantity: Quantity) -> Display:
+    """How `quantity` is shown."""
+    known = _KNOWN.get(quantity.name)
+    if known is not None:
+        unit = quantity.unit if known.unit is None else known.unit
+        return Display(
+            quantity.name, known.title, unit, known.factor, known.kind, quantity.higher_is_better, known.ranked
+        )
+    if quantity.unit in _COST_UNITS:
+        unit, factor = _COST_UNITS[quantity.unit]
+        return Display(quantity.name, _stage(quantity.name), unit, factor, "cost", quantity.higher_is_better)
+    return Display(quantity.name, quantity.name, quantity.unit, 1.0, "quality", quantity.higher_is_better)
+
+
+def _stage(name: str) -> str:
+    """`Text encoder` for `latency_text_encoder_s`: a part of the latency is called after its stage."""
+    if name.startswith("latency_") and name.endswith("_s"):
+        return name.removeprefix("latency_").removesuffix("_s").replace("_", " ").capitalize()
+    return name
+
+
+def _place(column: Display) -> tuple[bool, int, str]:
+    """Sort key of columns."""
+    known = list(_KNOWN)
+    return column.kind != "quality", known.index(column.name) if column.name in known else len(known), column.name
+
+
+def digits(column: Display, records: Iterable[Record]) -> int:
+    """Digits after the point for a whole column: two significant digits of the median half-width of its intervals."""
+    found = [quantity for record in records if (quantity := record.quantity(column.name)) is not None]
+    widths = [(item.ci_high - item.ci_low) / 2 * column.factor for item in found if item.ci_high > item.ci_low]
+    if widths:
+        return min(5, max(0, 1 - math.floor(round(math.log10(statistics.median(widths)), 9))))
+    whole = all(float(item.value * column.factor).is_integer() for item in found)
+    return 0 if whole else 1
+
+
+def number(value: float, places: int) -> str:
+    """A value with `places` digits and thousands separated; never a negative zero."""
+    text = f"{value:,.{places}f}"
+    return text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+
+
+def interval(quantity: Quantity, column: Display, places: int) -> str | None:
+    """`[low, high]` in the column's unit; None where the value has no uncertainty."""
+    if quantity.ci_low == quantity.ci_high:
+        return None
+    return f"[{number(quantity.ci_low * column.factor, places)}, {number(quantity.ci_high * column.factor, places)}]"

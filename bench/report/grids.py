@@ -1,0 +1,92 @@
+"""Image grids: the same prompt and seed down the methods. The first prompts of the suite, none chosen by hand."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from bench.report.frame import label, steps_text
+from bench.report.sheets import Pixels, Sheet, StoredPrompt
+from bench.report.style import FAINT, INK, drawing, encode, new_figure
+
+PER_GRID = 8
+TILE = 128  # pixels of one enlarged image
+GAP = 6
+_DPI = 144
+_LEFT = 124  # pixels for the names of the rows
+_CHARACTERS = 17  # of a caption line above one tile
+_LINE = 16  # pixels a caption line
+_MARGIN = 10
+
+
+def grids(slug: str, sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt]) -> dict[str, bytes]:
+    """{file name: bytes}: one grid for each `PER_GRID` prompts that every sheet has."""
+    shared = min([len(prompts), *(sheet.count for sheet in sheets)])
+    made: dict[str, bytes] = {}
+    if not sheets:
+        return made
+    with drawing():
+        for number, start in enumerate(range(0, shared, PER_GRID), start=1):
+            chosen = range(start, min(start + PER_GRID, shared))
+            drawn = _draw(sheets, [prompts[index] for index in chosen], chosen)
+            made |= {f"grid-{slug}-{number}.{kind}": data for kind, data in drawn.items()}
+    return made
+
+
+def enlarge(image: Pixels, side: int = TILE) -> Pixels:
+    """`image` (H, H, 3) as (side, side, 3): nearest neighbour up, so that pixels stay what they are; area mean down."""
+    if image.shape[0] == side:
+        return image
+    method = Image.Resampling.NEAREST if image.shape[0] < side else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(image).resize((side, side), method), dtype=np.uint8)
+
+
+def compose(sheets: Sequence[Sheet], chosen: Sequence[int]) -> Pixels:
+    """All tiles on white, a row a sheet, a column an image; a wider gap where the number of steps changes."""
+    tops = row_tops(sheets)
+    canvas = np.full((tops[-1] + TILE, len(chosen) * (TILE + GAP) - GAP, 3), 255, dtype=np.uint8)
+    for sheet, top in zip(sheets, tops, strict=True):
+        for column, index in enumerate(chosen):
+            left = column * (TILE + GAP)
+            canvas[top : top + TILE, left : left + TILE] = enlarge(sheet.image(index))
+    return canvas
+
+
+def row_tops(sheets: Sequence[Sheet]) -> list[int]:
+    """The first pixel row of each sheet."""
+    tops, top = [], 0
+    for place, sheet in enumerate(sheets):
+        if place:
+            same = sheet.record.cell.num_inference_steps == sheets[place - 1].record.cell.num_inference_steps
+            top += TILE + (GAP if same else 3 * GAP)
+        tops.append(top)
+    return tops
+
+
+def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequence[int]) -> dict[str, bytes]:
+    pixels = compose(sheets, chosen)
+    captions = [textwrap.wrap(prompt.text, _CHARACTERS, max_lines=8, placeholder=" …") for prompt in prompts]
+    head = max(len(lines) for lines in captions) * _LINE + _MARGIN
+    width = _LEFT + pixels.shape[1] + _MARGIN
+    height = _MARGIN + head + pixels.shape[0] + _MARGIN
+    figure = new_figure(width / _DPI, height / _DPI)
+    box = (_LEFT / width, _MARGIN / height, pixels.shape[1] / width, pixels.shape[0] / height)
+    axes = figure.add_axes(box)
+    axes.set_axis_off()
+    axes.imshow(pixels, interpolation="none", aspect="auto")
+    for column, lines in enumerate(captions):
+        x = _LEFT + column * (TILE + GAP)
+        for place, line in enumerate(reversed(lines)):
+            y = 1 - (head - 2 - place * _LINE) / height
+            figure.text(x / width, y, line, fontsize=6.5, va="baseline", color=INK)
+    for sheet, top in zip(sheets, row_tops(sheets), strict=True):
+        y = 1 - (_MARGIN + head + top + TILE / 2) / height
+        cell = sheet.record.cell
+        right = (_LEFT - 10) / width
+        figure.text(right, y + 1 / height, label(cell), fontsize=8, weight="bold", ha="right", va="bottom")
+        steps = steps_text(cell.num_inference_steps)
+        figure.text(right, y - 2 / height, steps, fontsize=7, ha="right", va="top", color=FAINT)
+    return encode(figure, dpi=_DPI)

@@ -1,0 +1,90 @@
+"""Stored images: the prompts, and each cell's strip of images of the first of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from bench.errors import RecordError
+from bench.record import Record
+
+Pixels = NDArray[np.uint8]
+"""uint8 (H, W, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class StoredPrompt:
+    """One line of `prompts.json`."""
+
+    id: str
+    text: str
+    category: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The images of one cell: uint8 (H, K * H, 3), image k for prompt k."""
+
+    record: Record
+    pixels: Pixels
+
+    @property
+    def size(self) -> int:
+        """Height and width of one image in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return int(self.pixels.shape[1]) // self.size
+
+    def image(self, index: int) -> Pixels:
+        """Image `index`, uint8 (H, H, 3)."""
+        return self.pixels[:, index * self.size : (index + 1) * self.size]
+
+
+def read_prompts(results: Path) -> tuple[StoredPrompt, ...]:
+    """The prompts in order; none where the file is not there.
+
+    Raises:
+        RecordError: where the file is not a list of {id, text, category}.
+    """
+    path = results / "prompts.json"
+    if not path.is_file():
+        return ()
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(StoredPrompt(str(item["id"]), str(item["text"]), str(item["category"])) for item in data)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RecordError(f"{path}: not a list of prompts ({error}); run into this folder again") from error
+
+
+def read_sheet(results: Path, record: Record) -> Sheet | None:
+    """The strip of `record`, or None where none was stored.
+
+    Raises:
+        RecordError: where the file is not a strip of square images.
+    """
+    path = results / "sheets" / f"{record.cell.name}.png"
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+    except (OSError, UnidentifiedImageError) as error:
+        raise RecordError(f"{path}: not a readable PNG ({error}); run the cell again with --force") from error
+    if pixels.shape[1] % pixels.shape[0]:
+        height, width = pixels.shape[:2]
+        raise RecordError(f"{path}: {width}x{height} is no strip of square images; run the cell again with --force")
+    return Sheet(record, pixels)
+
+
+def read_sheets(results: Path, records: tuple[Record, ...]) -> tuple[Sheet, ...]:
+    """The strips of those records that have one, in their order."""
+    found = (read_sheet(results, record) for record in records)
+    return tuple(sheet for sheet in found if sheet is not None)

@@ -1,0 +1,103 @@
+"""One look for all figures: fixed settings, a palette that colour-blind readers can tell apart, and exact bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+TEACHERS = ("sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpmpp")
+"""Methods that sample the teacher itself: drawn in grey, as what the students are compared with."""
+
+INK = "#1f2328"
+FAINT = "#8b949e"
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito, without the faint ones
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_GREYS = ("#24292f", "#57606a", "#7d8590", "#a0a7b0")
+_INKS = {"#CC79A7": "#a3477c", "#E69F00": "#8f6300", "#56B4E9": "#1d76ad", "#D55E00": "#b85100", "#009E73": "#007a59"}
+_SETTINGS: dict[Any, object] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib, so that letters are the same everywhere
+    "font.size": 9.5,
+    "text.color": INK,
+    "text.parse_math": False,  # a prompt or a name may hold a dollar sign
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e7eb",
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 6,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "fewstep-bench",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line of one series; no two of a report share all three."""
+
+    colour: str
+    marker: str
+    dashes: str
+
+    @property
+    def ink(self) -> str:
+        """The colour of its name: darker where the colour itself is too faint for letters on white."""
+        return _GREYS[1] if self.colour in _GREYS else _INKS.get(self.colour, self.colour)
+
+
+def looks(series: Iterable[str]) -> dict[str, Look]:
+    """A look for each name, by its place among the sorted names; a teacher's samplers are grey."""
+    names = sorted(set(series))
+    teachers = [name for name in TEACHERS if name in names]
+    found = {name: Look(_GREYS[place], _MARKERS[place], ":") for place, name in enumerate(teachers)}
+    for place, name in enumerate(name for name in names if name not in teachers):
+        turn = place // len(_COLOURS)
+        marker = _MARKERS[(place % len(_COLOURS) + turn) % len(_MARKERS)]
+        found[name] = Look(_COLOURS[place % len(_COLOURS)], marker, ("-", "--", "-.")[turn % 3])
+    return found
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with these settings whatever the user's own matplotlib settings are; those are put back afterwards."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that size in inches, on the Agg canvas: no window system, no global state."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def encode(figure: Figure, dpi: int = 160) -> dict[str, bytes]:
+    """The figure as {"svg": ..., "png": ...}, with no date and no version inside."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
+    return {"svg": svg.getvalue(), "png": png.getvalue()}

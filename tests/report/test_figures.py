@@ -1,0 +1,104 @@
+"""Figures: the right points, the same bytes whatever the user's settings, and images enlarged without smoothing."""
+
+from __future__ import annotations
+
+import io
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.errors import RecordError
+from bench.report.display import display
+from bench.report.figures import figures, front, points
+from bench.report.frame import groups
+from bench.report.grids import GAP, TILE, compose, enlarge, grids, row_tops
+from bench.report.sheets import Sheet, read_prompts, read_sheets
+from bench.report.style import TEACHERS, looks
+
+
+def test_points_are_in_the_units_that_are_shown(make):
+    group = groups(make.example_records())[0]
+    quality, cost = (display(group.measured[0].quantity(name)) for name in ("fd-shapes", "latency_s"))
+    found = points(group.measured, quality, cost)
+    assert [(p.name, p.steps, p.value, round(p.cost, 6)) for p in front(found, quality)] == [
+        ("add", 1, 9.0, 4.0), ("add", 4, 7.0, 9.0), ("sdxl", 25, 6.0, 90.0),
+    ]  # fmt: skip
+
+
+def test_charts_are_whole_and_do_not_depend_on_the_users_settings(make):
+    group = groups([make.record("add", 1, (make.quantity(), make.quantity("latency_s", 0.01, 0.001, unit="s")))])[0]
+    made = figures(group)
+    assert sorted(made) == [f"quality-{kind}-shapes.{end}" for kind in ("latency", "steps") for end in ("png", "svg")]
+    with mpl.rc_context({"font.size": 30, "svg.hashsalt": None, "axes.facecolor": "red"}):
+        assert figures(group) == made
+        assert mpl.rcParams["font.size"] == 30
+    for name, data in made.items():
+        if name.endswith("svg"):
+            assert ET.fromstring(data).tag.endswith("svg")
+            assert b"<dc:date>" not in data
+        else:
+            assert "Software" not in Image.open(io.BytesIO(data)).info
+
+
+def test_nothing_measured_draws_nothing(make):
+    assert figures(groups([make.missing("add", 1, "failed", "lost")])[0]) == {}
+
+
+def test_quality_without_latency_draws_steps_only(make):
+    made = figures(groups([make.record("add", 1, (make.quantity(),))])[0])
+    assert sorted(made) == ["quality-steps-shapes.png", "quality-steps-shapes.svg"]
+
+
+def test_dollars_in_a_name_are_no_mathematics(make):
+    assert figures(groups([make.record("a$_{x$", 1, (make.quantity(),))])[0])
+
+
+def test_every_series_looks_different():
+    names = [f"method{number}" for number in range(20)] + list(TEACHERS)
+    found = looks(names)
+    assert len({(look.colour, look.marker, look.dashes) for look in found.values()}) == len(names)
+
+
+def strip(values: list[int], side: int = 4) -> np.ndarray:
+    """A strip of flat grey images of those values."""
+    return np.concatenate([np.full((side, side, 3), value, np.uint8) for value in values], axis=1)
+
+
+def test_rows_are_methods_and_columns_are_prompts(make):
+    sheets = [Sheet(make.record("add", 1), strip([10, 20])), Sheet(make.record("add", 4), strip([30, 40]))]
+    pixels = compose(sheets, [0, 1])
+    top = row_tops(sheets)[1]
+    middle = TILE // 2
+    assert [pixels[y, x, 0] for y in (middle, top + middle) for x in (middle, TILE + GAP + middle)] == [10, 20, 30, 40]
+
+
+def test_enlarging_makes_no_new_colours():
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    large = enlarge(image, 128)
+    assert np.array_equal(large[::16, ::16], image)
+    assert np.array_equal(large, image.repeat(16, axis=0).repeat(16, axis=1))
+
+
+def test_a_grid_for_each_eight_prompts(make, tmp_path):
+    folder = make.write_results(tmp_path, [make.record("add", 1)], prompts=tuple(f"prompt {n}" for n in range(9)))
+    found = groups([make.record("add", 1)])[0]
+    made = grids(found.slug, read_sheets(folder, found.measured), read_prompts(folder))
+    assert sorted(made) == [f"grid-shapes-{number}.{end}" for number in (1, 2) for end in ("png", "svg")]
+
+
+def test_damaged_sheets_and_prompts_are_named(make, tmp_path):
+    record = make.record("add", 1)
+    folder = make.write_results(tmp_path, [record])
+    sheet = folder / "sheets" / f"{record.cell.name}.png"
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(sheet)
+    with pytest.raises(RecordError, match="12x8 is no strip"):
+        read_sheets(folder, (record,))
+    sheet.write_bytes(b"no picture")
+    with pytest.raises(RecordError, match="not a readable PNG"):
+        read_sheets(folder, (record,))
+    (folder / "prompts.json").write_text('[{"id": "1"}]')
+    with pytest.raises(RecordError, match="not a list of prompts"):
+        read_prompts(folder)
