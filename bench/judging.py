@@ -19,7 +19,7 @@ def image_seed(seed: int, index: int) -> int:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One line of a suite's prompt list. `id` is a file name stem, unique in the suite; `category` groups a breakdown."""
+    """One line of a suite's prompt list. `id` is a file name stem, unique in it; `category` groups a breakdown."""
 
     id: str
     text: str

@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """A file name stem, unique within one output folder: `add-1-1000`, with what departs from the default after it."""
+        """A file name stem, unique within one output folder: `add-1-n1000-3f2a1c`, guidance and seed in it if given."""
         guidance = "" if self.guidance_scale is None else f"-g{self.guidance_scale:g}"
         seed = "" if self.seed == 0 else f"-s{self.seed}"
         digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:6]
@@ -96,9 +96,11 @@ def read_record(path: Path) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, dict) else None
-            raise RecordError(f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force")
+            raise RecordError(
+                f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force"
+            )
         return _from_json(data)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error}); delete it or run the cell again with --force") from error
 
 

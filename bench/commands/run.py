@@ -1,0 +1,138 @@
+"""`bench run`: measure methods at step counts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.cli_parser import Subparsers, add_command
+from bench.plan import (
+    DEVICES,
+    DTYPES,
+    MAX_BATCH_SIZE,
+    MAX_GUIDANCE,
+    MAX_SEED,
+    MAX_STEPS,
+    Plan,
+    RunRequest,
+    make_plan,
+)
+from bench.record import Cell, Record
+from bench.resume import Resume
+
+EPILOG = """\
+The same command again goes on where it was stopped, and does nothing where all is there.
+Exit status: 0 all cells measured, 1 a cell failed, 2 the request makes no sense, 130 stopped.
+
+examples:
+  bench run --methods add,lcm --steps 1,4                  the embedded suite, nothing to download
+  bench run --methods lcm --steps 1,2,4,8 --limit 100      a quick look
+  bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
+  bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
+"""
+
+
+def add_parser(commands: Subparsers) -> None:
+    """Add `run` to the command line."""
+    parser = add_command(commands, "run", "measure methods x steps on a suite; print a table, leave records", EPILOG)
+    add = parser.add_argument
+    add("--methods", default="add,lcm", metavar="A,B", help="names from `bench list methods` (default: add,lcm)")
+    add("--steps", default="1,4", metavar="N,N", help=f"step counts, 1 to {MAX_STEPS} (default: 1,4)")
+    add("--suite", default="shapes", metavar="NAME", help="a name from `bench list suites` (default: shapes)")
+    add("--out", type=Path, metavar="DIR", help="new, empty, or written by this command (default: runs/SUITE)")
+    add("--limit", type=int, metavar="N", help="prompts a cell, 1 to all of the suite (default: the suite's own)")
+    add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto, a GPU if any)")
+    add("--dtype", default="float32", metavar="NAME", help=f"{', '.join(DTYPES)} (default: float32)")
+    add("--batch-size", type=int, default=RunRequest.batch_size, metavar="N",
+        help=f"images sampled at once, 1 to {MAX_BATCH_SIZE} (default: {RunRequest.batch_size})")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help=f"0 to {MAX_SEED}; image i has its own from it (default: 0)")
+    add("--guidance-scale", type=float, metavar="X",
+        help=f"1 (none, as is 0) to {MAX_GUIDANCE:g}, in diffusers' sense (default: the method's own)")  # fmt: skip
+    add("--metrics", metavar="A,B", help="names from `bench list metrics` (default: the suite's own)")
+    add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
+    add("--force", action="store_true", help="sample and measure again what is there already")
+    parser.set_defaults(main=main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Plan, measure what is missing, show the table."""
+    plan = make_plan(
+        RunRequest(
+            methods=args.methods,
+            steps=args.steps,
+            suite=args.suite,
+            out=args.out,
+            limit=args.limit,
+            device=args.device,
+            dtype=args.dtype,
+            batch_size=args.batch_size,
+            seed=args.seed,
+            force=args.force,
+            metrics=args.metrics,
+            guidance_scale=args.guidance_scale,
+            weights=args.weights,
+        )
+    )
+    resume = Resume(plan)
+    pending = resume.pending
+    try:
+        records = {**resume.done, **_measure(plan, resume)} if pending else resume.done
+        _leave_results(plan, fresh=bool(pending))
+        if not pending:
+            sys.stdout.write(f"nothing to do: {_there(plan, len(records))} are there\n\n")
+        _show(plan, records)
+    except KeyboardInterrupt:
+        return _stopped(plan)
+    return 1 if any(record.status == "failed" for record in records.values()) else 0
+
+
+def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
+    there = f", {_there(plan, len(resume.done))} are there" if resume.done else ""
+    cells, prompts = _count(len(plan.cells), "cell"), _count(plan.limit, "prompt")
+    _tell(f"{plan.suite.name} · {cells} of {prompts}{there} · loading torch …")
+    from bench import runner
+    from bench.progress import Progress
+
+    with Progress(resume.pending) as progress:
+        return runner.run(plan, resume, progress)
+
+
+def _leave_results(plan: Plan, *, fresh: bool) -> None:
+    """Write results.csv and results.parquet, unless nothing was measured and they are there."""
+    names = ("results.csv", "results.parquet")
+    if not fresh and all((plan.out.root / name).is_file() for name in names):
+        return
+    from bench.results import readable_records, write_results
+
+    records, problems = readable_records(plan.out.records)
+    for problem in problems:
+        _tell(f"left out of results.csv: {problem}")
+    write_results(records, plan.out.root)
+
+
+def _show(plan: Plan, records: Mapping[Cell, Record]) -> None:
+    from bench.terminal import show
+
+    show(plan, records, sys.stdout)
+
+
+def _stopped(plan: Plan) -> int:
+    kept = sum(plan.out.count_images(cell) for cell in plan.cells)
+    total = plan.limit * len(plan.cells)
+    _tell(f"\nstopped; the same command goes on from here ({kept:,} of {total:,} images kept)")
+    return 130
+
+
+def _there(plan: Plan, count: int) -> str:
+    return f"{count} of {len(plan.cells)} cells"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,132 @@
+"""The `--out` folder of a run: what lies where, and whether it is ours to write to.
+
+fewstep-bench.json     marker: this folder belongs to the benchmark, and to which suite
+records/<cell>.json    one record a cell
+images/<cell>/<id>.png one image a prompt
+features/              cached features, by content hash
+sheets/<cell>.png      the first images side by side
+logs/<cell>.txt        the trace of a cell that failed
+prompts.json           the prompts used
+results.csv, .parquet  one tidy row a quantity
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UsageError
+from bench.record import SCHEMA, Cell
+
+if TYPE_CHECKING:  # judging imports torch, and a folder must be checked without it
+    from bench.judging import Prompt
+
+MARKER = "fewstep-bench.json"
+
+
+@dataclass(frozen=True)
+class OutFolder:
+    """Paths under one `--out` folder; nothing is written before `prepare`."""
+
+    root: Path
+    suite: str
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    @property
+    def features(self) -> Path:
+        return self.root / "features"
+
+    def record(self, cell: Cell) -> Path:
+        return self.records / f"{cell.name}.json"
+
+    def images(self, cell: Cell) -> Path:
+        return self.root / "images" / cell.name
+
+    def sheet(self, cell: Cell) -> Path:
+        return self.root / "sheets" / f"{cell.name}.png"
+
+    def log(self, cell: Cell) -> Path:
+        return self.root / "logs" / f"{cell.name}.txt"
+
+    def count_images(self, cell: Cell) -> int:
+        """How many images of `cell` are kept."""
+        return sum(1 for _ in self.images(cell).glob("*.png"))
+
+    def check(self) -> None:
+        """Look, touch nothing.
+
+        Raises:
+            UsageError: where the folder is a file, cannot be written, or holds somebody else's files.
+        """
+        try:
+            _check_writable(self.root)
+            empty = not self.root.exists() or not any(self.root.iterdir())
+        except OSError as error:
+            raise UsageError(f"--out {self.root} cannot be used ({error.strerror}); name another folder") from error
+        if empty:
+            return
+        marker = self.root / MARKER
+        if not marker.is_file():
+            raise UsageError(f"--out {self.root} holds files this benchmark did not write; name a new or empty folder")
+        _check_marker(marker, self.suite)
+
+    def prepare(self) -> None:
+        """Create the folder and its marker.
+
+        Raises:
+            UsageError: where that is not possible.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not (self.root / MARKER).exists():
+                write_json(self.root / MARKER, {"made_by": "fewstep-bench", "schema": SCHEMA, "suite": self.suite})
+        except OSError as error:
+            raise UsageError(f"--out {self.root} cannot be written ({error.strerror}); name another folder") from error
+
+    def write_prompts(self, prompts: Sequence[Prompt]) -> None:
+        """Keep `prompts.json` as the longest list used in this folder (shorter ones are its beginning)."""
+        path = self.root / "prompts.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        if len(prompts) > len(known):
+            write_json(path, [asdict(prompt) for prompt in prompts])
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path`, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _check_writable(root: Path) -> None:
+    if root.exists() and not root.is_dir():
+        raise UsageError(f"--out {root} is a file; name a folder")
+    nearest = root
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise UsageError(f"--out {root} cannot be made, because {nearest} is a file; name another folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {root} cannot be written: no permission in {nearest}; name another folder")
+
+
+def _check_marker(marker: Path, suite: str) -> None:
+    try:
+        data = json.loads(marker.read_text(encoding="utf-8"))
+        schema, found = data["schema"], data["suite"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{marker} is damaged; name another --out, or delete that folder if it can go") from error
+    if schema != SCHEMA:
+        raise UsageError(
+            f"--out {marker.parent} is of schema {schema}, this version is of {SCHEMA}; name another folder"
+        )
+    if found != suite:
+        raise UsageError(f"--out {marker.parent} holds results of suite {found!r}, not {suite!r}; name another folder")

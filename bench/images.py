@@ -1,0 +1,159 @@
+"""The image store: one lossless PNG a prompt, named by the prompt's id, so that a run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from bench.errors import FewstepError
+from bench.folder import write_json
+from bench.judging import Prompt
+
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+_SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_SOURCE = "source.json"
+_TIMES = "times.json"
+
+
+class ImageStore:
+    """Images of one cell in `folder`. `source` says what made them: weights and recipe."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, source: Mapping[str, Any]) -> int:
+        """Get ready for images made by `source`; images of any other source are discarded. Returns how many were."""
+        path = self.folder / _SOURCE
+        discarded = 0
+        if not path.is_file() or _read_json(path) != source:
+            discarded = self.discard()
+            write_json(path, source)
+        return discarded
+
+    def discard(self) -> int:
+        """Delete all images here. Returns how many there were."""
+        images = list(self.folder.glob("*.png"))
+        (self.folder / _SOURCE).unlink(missing_ok=True)
+        (self.folder / _TIMES).unlink(missing_ok=True)
+        for path in images:
+            path.unlink()
+        return len(images)
+
+    def has(self, prompt: Prompt) -> bool:
+        """Whether the prompt's image is there, whole."""
+        try:
+            with self._path(prompt).open("rb") as file:
+                file.seek(-len(_PNG_END), os.SEEK_END)
+                return file.read() == _PNG_END
+        except OSError:
+            return False
+
+    def write(self, prompts: Sequence[Prompt], images: Tensor) -> None:
+        """Store uint8 (N, 3, H, W). A file that is cut short, as by a crash, has no end mark and counts as missing."""
+        for prompt, image in zip(prompts, images.permute(0, 2, 3, 1).numpy(), strict=True):
+            Image.fromarray(np.ascontiguousarray(image)).save(self._path(prompt), format="png", compress_level=1)
+
+    def read(self, prompts: Sequence[Prompt]) -> Tensor:
+        """uint8 (N, 3, H, W), in the order of `prompts`.
+
+        Raises:
+            FewstepError: where an image cannot be read.
+        """
+        return torch.stack([_read_png(self._path(prompt)) for prompt in prompts])
+
+    def read_times(self, place: Mapping[str, Any]) -> dict[int, float]:
+        """Seconds that each slice took, where slices were sampled in `place` (the same machine and threads)."""
+        path = self.folder / _TIMES
+        times = _read_json(path) if path.is_file() else None
+        if not isinstance(times, dict) or times.get("place") != place:
+            return {}
+        return {int(index): float(value) for index, value in times["seconds"].items()}
+
+    def write_times(self, place: Mapping[str, Any], seconds: Mapping[int, float]) -> None:
+        """Keep the seconds of each slice, for a run that goes on later."""
+        write_json(self.folder / _TIMES, {"place": dict(place), "seconds": {str(k): v for k, v in seconds.items()}})
+
+    def _path(self, prompt: Prompt) -> Path:
+        return self.folder / f"{prompt.id}.png"
+
+
+class ImageWriter:
+    """Stores one slice in the background while the next is sampled; use it as a context, which ends with all stored.
+
+    Encoding and writing small files would otherwise cost a fast method several percent of its throughput.
+    """
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> ImageWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown(wait=True)
+        if kind is None:
+            self._settle()
+
+    def write(self, prompts: Sequence[Prompt], images: Tensor) -> None:
+        """Queue uint8 (N, 3, H, W); raises what storing the slice before it raised."""
+        self._settle()
+        self._pending = self._pool.submit(self._store.write, prompts, images)
+
+    def _settle(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+
+def check_prompts(prompts: Sequence[Prompt]) -> None:
+    """Ids become file names, so they must be safe and unique.
+
+    Raises:
+        FewstepError: naming the first prompt that is not.
+    """
+    if not prompts:
+        raise FewstepError("the suite gave no prompts; there is nothing to measure")
+    seen: set[str] = set()
+    for prompt in prompts:
+        if not _SAFE_ID.fullmatch(prompt.id):
+            raise FewstepError(f"prompt id {prompt.id!r} cannot be a file name; use letters, digits, '.', '_' and '-'")
+        if prompt.id.lower() in seen:
+            raise FewstepError(f"prompt id {prompt.id!r} is there twice; ids must be unique, whatever their case")
+        seen.add(prompt.id.lower())
+
+
+def write_sheet(images: Tensor, path: Path) -> None:
+    """uint8 (N, 3, H, W) side by side as one lossless PNG strip, H x N*W."""
+    strip = images.permute(2, 0, 3, 1).reshape(images.shape[2], -1, 3).contiguous().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    Image.fromarray(strip).save(partial, format="png", compress_level=9)
+    partial.replace(path)
+
+
+def _read_png(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as file:
+            pixels = np.array(file.convert("RGB"))
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        raise FewstepError(f"{path} cannot be read as an image; delete it and run the same command again") from error
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from tests.harness import fakes, tables
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[fakes.Control]:
+    """The fakes in place of the real tables, with weights for each fake method."""
+    tables.install(monkeypatch)
+    fakes.reset()
+    for name in tables.METHODS.names():
+        (tmp_path / "weights" / name).mkdir(parents=True)
+        (tmp_path / "weights" / name / "weights.txt").write_text("0.05")
+    fakes.control.weights = tmp_path / "weights"
+    yield fakes.control
+    fakes.reset()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def bench(out: Path) -> Callable[..., int]:
+    """`bench("--methods", "add")` runs the toy suite into `out` and returns the exit status."""
+
+    def run(*options: str) -> int:
+        return main(["run", "--suite", "toy", "--device", "cpu", "--batch-size", "5", "--out", str(out), *options])
+
+    return run
