@@ -29,8 +29,9 @@ class MetricInfo:
 class Score:
     """One measured value with its uncertainty and everything it depends on.
 
-    `protocol` holds what two scores must share to be compared. `per_image` (n,) is there where the value is a mean of
-    per-image numbers, for paired comparisons; `parts` are cross-checks by other libraries, never shown as the value.
+    `protocol` holds what two scores must share to be compared. `per_image` (n,) are numbers in the value's unit whose
+    mean is the value, for paired comparisons (pseudo-values where it is a distance between sets); `parts` are
+    cross-checks by other libraries, never shown as the value.
     """
 
     quantity: str
@@ -59,7 +60,7 @@ class MetricContext:
 
 @dataclass(frozen=True)
 class MetricBatch:
-    """Images in prompt order: uint8 (N, 3, H, W), their prompts, and their recogniser features (N, D) where there are any."""
+    """Images in prompt order: uint8 (N, 3, H, W), their prompts, and their recogniser features (N, D) or None."""
 
     images: Tensor
     prompts: Sequence[Prompt]

@@ -1,0 +1,41 @@
+"""What a reference set is reduced to, computed once a process however many cells are measured against it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+import numpy as np
+from torch import Tensor
+
+from bench.metrics.distances import Gaussian, gaussian, mean_self_kernel
+from bench.metrics.statistics import Array
+
+
+class Reference:
+    """Reference features, float64 (M, D), with lazily computed statistics."""
+
+    def __init__(self, features: Array) -> None:
+        self.features = features
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """Mean and covariance, for the Frechet distance."""
+        return gaussian(self.features)
+
+    @cached_property
+    def self_kernel(self) -> float:
+        """The mean kernel between two different reference images, for the kernel distance."""
+        return mean_self_kernel(self.features)
+
+
+_known: dict[str, Reference] = {}
+
+
+def reference_of(features: Tensor) -> Reference:
+    """The `Reference` of float features (M, D): the same object for the same content."""
+    rows = features.detach().cpu().numpy()
+    digest = hashlib.sha256(repr((rows.shape, rows.dtype)).encode() + np.ascontiguousarray(rows).tobytes()).hexdigest()
+    if digest not in _known:
+        _known[digest] = Reference(rows.astype(np.float64))
+    return _known[digest]

@@ -1,0 +1,128 @@
+"""Intervals for the numbers of a record: means, shares, medians and paired differences, in float64.
+
+Each interval says what it covers, and a test shows that it does. No function reads or moves a global random state: what
+is random takes a `numpy.random.Generator`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
+
+Array = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+"""Of every interval in a record."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and the ends of its interval, in the unit of the data; `n` is how many observations it rests on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def scaled(self, factor: float) -> Estimate:
+        """The same estimate in another unit (`factor` > 0)."""
+        return Estimate(self.value * factor, self.low * factor, self.high * factor, self.n)
+
+    def at_least(self, bound: float) -> Estimate:
+        """For a quantity that cannot be below `bound`: value and interval cut off there."""
+        return Estimate(max(self.value, bound), max(self.low, bound), max(self.high, bound), self.n)
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of independent observations with Student's t interval, which covers their expected value.
+
+    Args:
+        values: (n,) finite numbers, n of at least 2.
+        confidence: the share of repetitions in which the interval shall cover, in (0, 1).
+
+    Raises:
+        ValueError: for fewer than 2 values, or one that is not finite.
+    """
+    data = _observations(values, at_least=2)
+    half = _student(confidence, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size)
+    mean = float(data.mean())
+    return Estimate(mean, mean - half, mean + half, data.size)
+
+
+def paired_difference(*, candidate: ArrayLike, baseline: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+    """Mean of candidate minus baseline over pairs (same prompt, same seed), with Student's t interval.
+
+    What a pair shares cancels, so this is narrower than two separate intervals would suggest wherever the pairs agree.
+
+    Args:
+        candidate: (n,) one number an image.
+        baseline: (n,) the same images' numbers under the other method, in the same order.
+        confidence: as in `mean_interval`.
+
+    Raises:
+        ValueError: for lengths that differ, fewer than 2 pairs, or a number that is not finite.
+    """
+    first, second = _observations(candidate, at_least=2), _observations(baseline, at_least=2)
+    if first.size != second.size:
+        raise ValueError(f"pairs need equal lengths, not {first.size} and {second.size}")
+    return mean_interval(first - second, confidence)
+
+
+def share_interval(successes: float, n: int, confidence: float = CONFIDENCE) -> Estimate:
+    """A share with Wilson's score interval (1927), which keeps a width at 0 and 1, where the normal one has none.
+
+    `successes` may be a multiple of one half, for comparisons in which a tie counts one half to each side. A tie makes
+    the variance smaller than that of a coin, so with ties the interval is, if anything, too wide.
+
+    Raises:
+        ValueError: for n below 1 or successes outside [0, n].
+    """
+    if n < 1:
+        raise ValueError("a share needs at least 1 observation")
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must lie in [0, {n}], not {successes}")
+    share, z = successes / n, _normal(confidence)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
+
+
+def median_interval(
+    values: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE, resamples: int = 2000
+) -> Estimate:
+    """The median of independent observations with the percentile bootstrap interval, for latencies and their like.
+
+    Args:
+        values: (n,) finite numbers, n of at least 2.
+        rng: draws the resamples; the same state gives the same interval.
+        confidence: as in `mean_interval`.
+        resamples: how many bootstrap samples.
+
+    Raises:
+        ValueError: for fewer than 2 values, or one that is not finite.
+    """
+    data = _observations(values, at_least=2)
+    medians = np.median(data[rng.integers(data.size, size=(resamples, data.size))], axis=1)
+    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(np.median(data)), float(low), float(high), data.size)
+
+
+def _observations(values: ArrayLike, at_least: int) -> Array:
+    data = np.asarray(values, dtype=np.float64).reshape(-1)
+    if data.size < at_least:
+        raise ValueError(f"needs at least {at_least} values, not {data.size}")
+    if not np.isfinite(data).all():
+        raise ValueError("values must be finite")
+    return data
+
+
+def _student(confidence: float, degrees: int) -> float:
+    return float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def _normal(confidence: float) -> float:
+    return float(ndtri((1 + confidence) / 2))
