@@ -78,8 +78,10 @@ class Method(ABC):
     @property
     @abstractmethod
     def components(self) -> Mapping[str, nn.Module]:
-        """"text_encoder", "text_encoder_2", "denoiser", "decoder": the modules the harness hooks (for SDXL the last is
-        `vae.decoder`, as `vae.decode` fires no hook on the VAE)."""
+        """The modules that the harness hooks: "text_encoder", "text_encoder_2", "denoiser" and "decoder".
+
+        For SDXL the decoder is `vae.decoder`, as `vae.decode` fires no hook on the VAE.
+        """
 
     @abstractmethod
     def unsupported(self, request: SampleRequest) -> str | None:

@@ -33,7 +33,7 @@ def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
     check_folder(folder)
     try:
         with quiet_libraries():
-            pipe: Any = StableDiffusionXLPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+            pipe: Any = StableDiffusionXLPipeline.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
             )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
@@ -64,9 +64,7 @@ def make_scheduler(config: Mapping[str, Any], recipe: Recipe) -> Any:
     Raises:
         WeightsError: for an unknown class, override or value, or noise prediction at zero terminal SNR.
     """
-    kind = getattr(diffusers, recipe.scheduler, None)
-    if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
-        raise WeightsError(f"scheduler {recipe.scheduler!r} is not a scheduler of diffusers {diffusers.__version__}")
+    kind = _scheduler_class(recipe.scheduler)
     known = inspect.signature(kind).parameters
     if unknown := sorted(set(recipe.scheduler_config) - set(known)):
         raise WeightsError(f"scheduler_config has {unknown[0]!r}, which {recipe.scheduler} does not take")
@@ -74,12 +72,19 @@ def make_scheduler(config: Mapping[str, Any], recipe: Recipe) -> Any:
         raise WeightsError(f"{recipe.scheduler} takes no explicit timesteps; leave timesteps out of the recipe")
     try:
         with quiet_libraries():  # another class's settings in `config` are expected, and left aside
-            scheduler: Any = kind.from_config(config, **recipe.scheduler_config)  # type: ignore[no-untyped-call]
+            scheduler: Any = kind.from_config(config, **recipe.scheduler_config)
         scheduler.set_timesteps(recipe.allowed_steps[0])
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise WeightsError(f"scheduler_config does not fit {recipe.scheduler}: {_first_line(error)}") from error
     _check_schedule(scheduler, recipe)
     return scheduler
+
+
+def _scheduler_class(name: str) -> Any:
+    found = getattr(diffusers, name, None)
+    if not (isinstance(found, type) and issubclass(found, SchedulerMixin)):
+        raise WeightsError(f"scheduler {name!r} is not a scheduler of diffusers {diffusers.__version__}")
+    return found
 
 
 def _check_schedule(scheduler: Any, recipe: Recipe) -> None:

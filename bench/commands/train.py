@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from bench.cli_parser import Subparsers, add_command
-from bench.plan import MAX_SEED
 
 EPILOG = """\
 Each target resumes where it was stopped: give the same command again.
@@ -29,7 +28,6 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where checkpoints are trained (default: runs/train)")
     parser.add_argument("--list", action="store_true", help="show the targets and stop")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch, at least 1 (default: all cores)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help=f"0 to {MAX_SEED} (default: 0)")
     parser.set_defaults(main=main)
 
 

@@ -1,7 +1,7 @@
 """ADD's discriminator: light heads on the frozen features of a vision transformer, after StyleGAN-T.
 
-Sauer et al., "Adversarial Diffusion Distillation", arXiv 2311.17042, section 3.2; the head's design follows Sauer et al.,
-"StyleGAN-T", arXiv 2301.09515.
+Sauer et al., "Adversarial Diffusion Distillation", arXiv 2311.17042, section 3.2; the head's design follows
+Sauer et al., "StyleGAN-T", arXiv 2301.09515.
 
     paper            here
     F                features, frozen, never in train mode
@@ -41,7 +41,7 @@ class FrozenFeatures(nn.Module):
         return int(self.vit.config.hidden_size)
 
     def forward(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(N, 3, H, W) -> patch tokens (N, width, L) at each depth, and the class token (N, width) of the last layer."""
+        """(N, 3, H, W) -> patch tokens (N, width, L) at each depth, and the last layer's class token (N, width)."""
         output = self.vit(pixels, output_hidden_states=True)
         tokens = [output.hidden_states[depth][:, 1:].transpose(1, 2) for depth in self.depths]
         return tokens, output.last_hidden_state[:, 0]
@@ -62,7 +62,8 @@ class DiscriminatorHead(nn.Module):
         x = self.entry(tokens)
         x = (x + self.residual(x)) * 0.5**0.5
         mapped = self.exit(x)
-        return (mapped * self.project(condition)[:, :, None]).sum(dim=1) * self.scale
+        logits: Tensor = (mapped * self.project(condition)[:, :, None]).sum(dim=1) * self.scale
+        return logits
 
 
 class Discriminator(nn.Module):

@@ -34,7 +34,7 @@ class AddRecipe:
 
     `student_timesteps` are those that trailing spacing visits at 4 steps, so sampling sees what training saw.
     `teacher_timesteps` bounds t of the re-noised sample; `teacher_guidance` is the scale of its prediction.
-    `distance_scale` multiplies the mean squared pixel error, since the paper does not say whether its norm sums or averages.
+    `distance_scale` multiplies the mean squared pixel error: the paper does not say whether its norm sums or averages.
     """
 
     distill_weight: float = 2.5
@@ -46,7 +46,7 @@ class AddRecipe:
 
 
 class AddObjective(Objective):
-    """Batches hold "latents" (N, C, H, W), scaled, "pixels" (N, 3, H, W) in -1..1 of the same images, and "condition"."""
+    """Batches hold scaled "latents" (N, C, H, W), "pixels" (N, 3, H, W) in -1..1 of the same images, "condition"."""
 
     def __init__(
         self, student: Denoiser, teacher: Denoiser, vae: AutoencoderKL, features: FrozenFeatures, recipe: AddRecipe

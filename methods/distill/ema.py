@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float) -> None:
     """`average <- decay * average + (1 - decay) * network`; buffers are copied."""
-    averaged = list(average.parameters())
+    averaged: list[Tensor] = list(average.parameters())
     torch._foreach_lerp_(averaged, list(network.parameters()), 1 - decay)
     for mine, theirs in zip(average.buffers(), network.buffers(), strict=True):
         mine.copy_(theirs)
@@ -23,5 +23,5 @@ def frozen_copy(network: nn.Module) -> nn.Module:
 
 
 def warm_decay(decay: float, step: int) -> float:
-    """The decay at `step`, smaller at first so that the random start is forgotten: min(decay, (1 + step) / (10 + step))."""
+    """min(decay, (1 + step) / (10 + step)): smaller at first, so that the random start is forgotten."""
     return min(decay, (1 + step) / (10 + step))

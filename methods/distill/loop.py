@@ -22,9 +22,10 @@ from methods.distill.checkpoint import load_checkpoint, save_checkpoint
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
 from methods.distill.muon import Muon
 from methods.distill.objective import Batch, Objective
+from methods.errors import FewstepError
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDiverged(FewstepError):
     """A loss or a gradient stopped being finite. The last good checkpoint is kept."""
 
 
@@ -172,7 +173,7 @@ def _step(
     for name, network in trained.items():
         terms = objective.losses(name, batch, rng)
         network.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(terms.values())).sum())
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)
         _check_finite(step, name, {**terms, "gradient norm": norm})
         for optimizer in (found for key, found in optimizers.items() if key.split("/")[0] == name):

@@ -39,15 +39,15 @@ class Muon(Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    self._update(parameter, group["lr"], group["momentum"], group["weight_decay"])
+                    self._update(parameter, parameter.grad, group["lr"], group["momentum"], group["weight_decay"])
 
-    def _update(self, parameter: Tensor, lr: float, momentum: float, weight_decay: float) -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, lr: float, momentum: float, weight_decay: float) -> None:
         state = self.state[parameter]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         average = state["momentum_buffer"]
-        average.lerp_(parameter.grad, 1 - momentum)
-        matrix = parameter.grad.lerp(average, momentum).reshape(len(parameter), -1)
+        average.lerp_(gradient, 1 - momentum)
+        matrix = gradient.lerp(average, momentum).reshape(len(parameter), -1)
         update = orthogonalise(matrix) * (0.2 * max(matrix.shape) ** 0.5)
         parameter.mul_(1 - lr * weight_decay)
         parameter.sub_(update.reshape(parameter.shape), alpha=lr)
@@ -62,4 +62,5 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    orthogonal: Tensor = x.T if tall else x
+    return orthogonal

@@ -13,7 +13,7 @@ Batch = Mapping[str, Any]
 
 
 class Objective(ABC):
-    """One training: a distillation, a teacher, a judge. The loop is shared; an objective holds no optimiser and no clock."""
+    """One training: a distillation, a teacher, a judge. The loop is shared; an objective has no optimiser or clock."""
 
     @property
     @abstractmethod

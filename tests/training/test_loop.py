@@ -1,8 +1,9 @@
-"""The training loop: resume is bit-identical, a NaN stops it by name, the schedule of the learning rate is what it says."""
+"""The training loop: resume is bit-identical, a NaN stops it by name, the learning rate is what its schedule says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
     assert factors[9:51] == [1.0] * 42
     assert factors[75] == pytest.approx(0.5)
     assert factors[100] == pytest.approx(0.0)
-    assert all(a >= b for a, b in zip(factors[50:], factors[51:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[50:]))
 
 
 def test_ema_is_the_closed_form() -> None:

@@ -21,7 +21,7 @@ def test_matrices_move_as_under_torch_muon(shape: tuple[int, int]) -> None:
     ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
     steps(Muon([ours], lr=0.1, weight_decay=0.1), ours)
     steps(torch.optim.Muon([theirs], lr=0.1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"), theirs)
-    # torch iterates in bfloat16, whose rounding is 2^-9; five steps of 0.1 * 0.2 * sqrt(10) move an entry by at most 0.3
+    # torch iterates in bfloat16, rounding at 2^-9; five steps of 0.1 * 0.2 * sqrt(10) move an entry by at most 0.3
     assert torch.allclose(ours, theirs, atol=0.02)
     assert not torch.allclose(ours, start, atol=0.02)
 

@@ -146,7 +146,7 @@ class PixelVae(nn.Module):
 
 
 def test_the_distillation_loss_equals_its_closed_form_for_a_gaussian_teacher() -> None:
-    """With x_t = alpha x + sigma eps the teacher's x0 is m + alpha (x_t - alpha m), so the target is random only in eps."""
+    """With x_t = alpha x + sigma eps the teacher's x0 is m + alpha (x_t - alpha m): only eps is random in it."""
     mean, n = 0.7, 4096
     teacher, student = GaussianUNet(mean).requires_grad_(False), make_unet()
     objective = AddObjective(
@@ -161,7 +161,7 @@ def test_the_distillation_loss_equals_its_closed_form_for_a_gaussian_teacher() -
     expected = alpha * (sigma**4 * (2.0 - mean) ** 2 + alpha**2 * sigma**2)
     standard_error = alpha * 2 * sigma**3 * (2.0 - mean) * alpha / (16 * n) ** 0.5
     assert float(loss) == pytest.approx(expected, abs=6 * standard_error)
-    # the target is detached: d/dx is 2 alpha (x - target), in the mean 2 alpha sigma^2 (x - m), spread over 16 n numbers
+    # the target is detached: d/dx is 2 alpha (x - target), in the mean 2 alpha sigma^2 (x - m), over 16 n numbers
     assert sample.grad is not None
     gradient = float(sample.grad.sum())
     assert gradient == pytest.approx(2 * alpha * sigma**2 * (2.0 - mean), rel=0.02)

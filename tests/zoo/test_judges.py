@@ -12,7 +12,8 @@ from torch import Tensor
 from bench.judging import Judges
 from bench.suites.shapes.captions import Demand, ObjectDemand, captions
 from bench.suites.shapes.generator.networks import make_vae
-from bench.suites.shapes.judges.clip import make_clip, retrieval_accuracy, token_ids
+from bench.suites.shapes.generator.tokenizer import token_ids
+from bench.suites.shapes.judges.clip import make_clip, retrieval_accuracy
 from bench.suites.shapes.judges.degrade import KINDS, degraded
 from bench.suites.shapes.judges.load import load_judges
 from bench.suites.shapes.judges.preference import agreement, pairs

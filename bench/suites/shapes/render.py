@@ -1,7 +1,7 @@
 """Draw scenes: signed distances, analytic anti-aliasing, vectorised over a batch.
 
-A shape is a signed distance in its own frame (circumradius about 1); coverage of a pixel is `clamp(1/2 - distance)` with
-the distance in pixels. Only the shapes that occur are evaluated, each once for all its objects.
+A shape is a signed distance in its own frame (circumradius about 1); coverage of a pixel is `clamp(1/2 - distance)`
+with the distance in pixels. Only the shapes that occur are evaluated, each once for all its objects.
 """
 
 from __future__ import annotations

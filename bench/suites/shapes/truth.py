@@ -23,7 +23,9 @@ def describes(captioned: Scenes, shown: Scenes) -> Tensor:
 
 def _slots_match(captioned: Scenes, shown: Scenes) -> Tensor:
     def same(name: str) -> Tensor:
-        return getattr(captioned, name)[:, :, None, None] == getattr(shown, name)[None, None]
+        asked: Tensor = getattr(captioned, name)
+        seen: Tensor = getattr(shown, name)
+        return asked[:, :, None, None] == seen[None, None]
 
     match = same("shape") & same("colour") & shown.used[None, None]
     match &= same("texture") | ~captioned.names_texture[:, None, None, None]

@@ -1,7 +1,7 @@
 """The zoo: weights that ship with the package, shared parts stored once, assembled into ordinary pipeline folders.
 
-`manifest.json` lists the sha256 of every file, what made it, each checkpoint's UNet and recipe, and the factor that scales
-the latents. Files hold half precision; folders are assembled in the user's cache on first use.
+`manifest.json` lists the sha256 of every file, what made it, each checkpoint's UNet and recipe, and the factor that
+scales the latents. Files hold half precision; folders are assembled in the user's cache on first use.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SCHEDULER_CONFIG: Mapping[str, Any] = {
     "rescale_betas_zero_snr": True,
     "timestep_spacing": "trailing",
 }
-"""The generator's schedule: SDXL's betas, rescaled to zero terminal SNR so that one step from pure noise is well defined."""
+"""The generator's schedule: SDXL's betas at zero terminal SNR, so that one step from pure noise is well defined."""
 
 CACHE_VARIABLE = "FEWSTEP_CACHE"
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from bench.suites.shapes import vocabulary as words
@@ -38,6 +41,13 @@ def load_tokenizer(folder: Path, max_tokens: int) -> CLIPTokenizer:
     return CLIPTokenizer.from_pretrained(folder, model_max_length=max_tokens, pad_token=_END)
 
 
+def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """int64 (N, the tokenizer's `model_max_length`), padded, and truncated before the end token."""
+    encoded = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt")
+    ids: Tensor = encoded.input_ids
+    return ids
+
+
 def _merges(vocabulary: tuple[str, ...]) -> list[tuple[str, str]]:
     """Byte-pair merges, left to right, that build each word out of its letters."""
     merges: dict[tuple[str, str], None] = {}
@@ -53,16 +63,14 @@ def _merges(vocabulary: tuple[str, ...]) -> list[tuple[str, str]]:
 def _apply(pieces: list[str], merges: list[tuple[str, str]]) -> list[str]:
     """What byte-pair encoding makes of `pieces` under `merges`, earliest merge first."""
     rank = {pair: index for index, pair in enumerate(merges)}
-    while candidates := [
-        (rank[pair], k) for k, pair in enumerate(zip(pieces, pieces[1:], strict=False)) if pair in rank
-    ]:
+    while candidates := [(rank[pair], k) for k, pair in enumerate(pairwise(pieces)) if pair in rank]:
         _, k = min(candidates)
         pieces = [*pieces[:k], pieces[k] + pieces[k + 1], *pieces[k + 2 :]]
     return pieces
 
 
 def _byte_characters() -> list[str]:
-    """The printable stand-ins that byte-level encoding uses for the 256 byte values (Radford et al. 2019), in byte order."""
+    """The printable characters that stand for the 256 byte values (Radford et al. 2019), in byte order."""
     printable = {*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)}
     spare = iter(range(256, 512))
     return [chr(byte if byte in printable else next(spare)) for byte in range(256)]

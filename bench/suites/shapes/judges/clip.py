@@ -14,17 +14,12 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from bench.suites.shapes import vocabulary as words
+from bench.suites.shapes.generator.networks import MAX_TOKENS
+from bench.suites.shapes.places import ATTRIBUTES, attribute_losses, by_attribute, centres, presence_loss
 from bench.suites.shapes.truth import describes
 from methods.distill.objective import Batch, Objective
 
 PATCH = 4
-MAX_TOKENS = 24
-_ATTRIBUTES = {
-    "shape": len(words.SHAPES),
-    "colour": len(words.COLOURS),
-    "texture": len(words.TEXTURES),
-    "size": len(words.SIZES),
-}
 
 
 def make_clip(tokenizer: CLIPTokenizer) -> CLIPModel:
@@ -57,12 +52,6 @@ def pixels(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
-    """int64 (N, 24), padded, truncated before the end token."""
-    encoded = tokenizer(list(texts), padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-    return encoded.input_ids
-
-
 def cosine(clip: CLIPModel, images: Tensor, tokens: Tensor) -> Tensor:
     """float32 (N,): cosine between each image and its caption."""
     image, text = embed_images(clip, images), embed_texts(clip, tokens)
@@ -80,12 +69,14 @@ def embed_texts(clip: CLIPModel, tokens: Tensor) -> Tensor:
 
 
 class ClipObjective(Objective):
-    """Batches hold "images" uint8, "tokens" int64 and "scenes". A caption that is also true of another image of the batch
-    does not count that image as a wrong answer."""
+    """Batches hold "images" uint8, "tokens" int64 and "scenes".
+
+    A caption that is also true of another image of the batch does not count that image as a wrong answer.
+    """
 
     def __init__(self, clip: CLIPModel) -> None:
         self.clip = clip
-        self.network = nn.ModuleDict({"clip": clip, "places": nn.Linear(112, 1 + sum(_ATTRIBUTES.values()))})
+        self.network = nn.ModuleDict({"clip": clip, "places": nn.Linear(112, 1 + sum(ATTRIBUTES.values()))})
 
     @property
     def trained(self) -> Mapping[str, nn.Module]:
@@ -104,18 +95,12 @@ class ClipObjective(Objective):
         return {"contrast": contrast, "places": self._places(vision.last_hidden_state[:, 1:], batch)}
 
     def _places(self, patches: Tensor, batch: Batch) -> Tensor:
-        scenes = batch["scenes"]
-        row, slot = scenes.used.nonzero(as_tuple=True)
         side = words.IMAGE_SIZE // PATCH
-        place = (scenes.y[row, slot] / PATCH).long() * side + (scenes.x[row, slot] / PATCH).long()
-        logits = self.network["places"](patches)
-        present = torch.zeros(logits.shape[:2])
-        present[row, place] = 1
-        loss = F.binary_cross_entropy_with_logits(logits[..., 0], present, reduction="sum") / len(row)
-        parts = logits[row, place, 1:].split(list(_ATTRIBUTES.values()), dim=1)
-        for name, part in zip(_ATTRIBUTES, parts, strict=True):
-            loss = loss + F.cross_entropy(part, getattr(scenes, name)[row, slot])
-        return 0.5 * loss
+        logits = self.network["places"](patches).unflatten(1, (side, side))
+        at = centres(batch["scenes"], PATCH)
+        local = by_attribute(logits[at.row, at.y, at.x, 1:])
+        losses = attribute_losses(local, batch["scenes"], at)
+        return 0.5 * sum(losses.values(), presence_loss(logits[..., 0], at))
 
 
 @torch.no_grad()

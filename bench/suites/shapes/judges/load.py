@@ -12,8 +12,8 @@ from transformers import CLIPModel, CLIPTokenizer
 from bench.judging import ClipJudge, Judges, Prompt
 from bench.suites.shapes.captions import demands
 from bench.suites.shapes.generator.networks import MAX_TOKENS
-from bench.suites.shapes.generator.tokenizer import load_tokenizer
-from bench.suites.shapes.judges.clip import make_clip, pixels, token_ids
+from bench.suites.shapes.generator.tokenizer import load_tokenizer, token_ids
+from bench.suites.shapes.judges.clip import make_clip, pixels
 from bench.suites.shapes.judges.preference import scores
 from bench.suites.shapes.judges.recogniser import Recogniser, detections, satisfied
 from bench.suites.shapes.scenes import make_scenes
@@ -33,7 +33,7 @@ class RecogniserFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        return torch.cat([self.network.features(part.to(self._device)).cpu() for part in images.split(_BATCH)])
+        return torch.cat([self.network.features(part.to(self._device)).cpu() for part in torch.split(images, _BATCH)])
 
 
 class AttributeScorer:

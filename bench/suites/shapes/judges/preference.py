@@ -1,4 +1,4 @@
-"""The preference model, in the manner of PickScore (Kirstain et al. 2023, arXiv 2305.01569): a CLIP fine-tuned on pairs.
+"""The preference model, a CLIP fine-tuned on pairs in the manner of PickScore (Kirstain et al. 2023, arXiv 2305.01569).
 
 Its score is the scaled cosine of image and caption; of a pair, softmax over the two scores is the chance that the first
 is preferred. The better image of a pair is known because the worse one was degraded by a known amount.
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from bench.suites.shapes.captions import captions
-from bench.suites.shapes.judges.clip import cosine, token_ids
+from bench.suites.shapes.generator.tokenizer import token_ids
+from bench.suites.shapes.judges.clip import cosine
 from bench.suites.shapes.judges.degrade import KINDS, SMALLEST, degraded
 from bench.suites.shapes.scenes import make_scenes, redrawn
 from methods.distill.objective import Batch, Objective
@@ -46,7 +47,8 @@ class PreferenceObjective(Objective):
 
 def scores(clip: CLIPModel, images: Tensor, tokens: Tensor) -> Tensor:
     """float32 (N,): the preference score of each image under its caption."""
-    return cosine(clip, images, tokens) * clip.logit_scale.exp()
+    scaled: Tensor = cosine(clip, images, tokens) * clip.logit_scale.exp()
+    return scaled
 
 
 def pairs(tokenizer: CLIPTokenizer, split: str, batch_size: int, start: int = 0) -> Callable[[int], dict[str, Any]]:

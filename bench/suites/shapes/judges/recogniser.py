@@ -10,26 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.suites.shapes import vocabulary as words
 from bench.suites.shapes.captions import Demand, ObjectDemand
+from bench.suites.shapes.places import ATTRIBUTES, attribute_losses, by_attribute, centres, presence_loss
 from bench.suites.shapes.scenes import Scenes
 
 STRIDE = 4
 FEATURES = 96
-_HEADS = {
-    "shape": len(words.SHAPES),
-    "colour": len(words.COLOURS),
-    "texture": len(words.TEXTURES),
-    "size": len(words.SIZES),
-}
 
 
 class Recogniser(nn.Module):
-    """uint8 images (N, 3, 32, 32) -> per-place logits; 1 + 6 + 6 + 3 + 2 channels on an 8 x 8 grid and 4 for the background."""
+    """uint8 images (N, 3, 32, 32) -> logits: 1 + 6 + 6 + 3 + 2 channels on an 8 x 8 grid and 4 for the background."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,12 +39,13 @@ class Recogniser(nn.Module):
             _Residual(FEATURES),
             _Residual(FEATURES),
         )
-        self.places = nn.Conv2d(FEATURES, 1 + sum(_HEADS.values()), 1)
+        self.places = nn.Conv2d(FEATURES, 1 + sum(ATTRIBUTES.values()), 1)
         self.background = nn.Linear(FEATURES, len(words.BACKGROUNDS))
 
     def feature_map(self, images: Tensor) -> Tensor:
         """float32 (N, 96, 8, 8)."""
-        return self.trunk(images.float() / 127.5 - 1)
+        features: Tensor = self.trunk(images.float() / 127.5 - 1)
+        return features
 
     def features(self, images: Tensor) -> Tensor:
         """Penultimate features, float32 (N, 96)."""
@@ -62,26 +57,23 @@ class Recogniser(nn.Module):
 
     def logits(self, feature_map: Tensor) -> dict[str, Tensor]:
         """The heads alone."""
-        split = self.places(feature_map).split([1, *_HEADS.values()], dim=1)
+        places = self.places(feature_map)
         return {
-            "object": split[0][:, 0],
-            **dict(zip(_HEADS, split[1:], strict=True)),
+            "object": places[:, 0],
+            **by_attribute(places[:, 1:]),
             "background": self.background(feature_map.mean(dim=(2, 3))),
         }
 
 
 def recogniser_loss(logits: dict[str, Tensor], scenes: Scenes) -> dict[str, Tensor]:
     """Cross entropies against the true scenes: objectness everywhere, attributes where an object's centre is."""
-    row, slot = scenes.used.nonzero(as_tuple=True)
-    place_y = (scenes.y[row, slot] / STRIDE).long()
-    place_x = (scenes.x[row, slot] / STRIDE).long()
-    target = torch.zeros_like(logits["object"])
-    target[row, place_y, place_x] = 1
-    present = F.binary_cross_entropy_with_logits(logits["object"], target, reduction="sum") / len(row)
-    losses = {"object": present, "background": F.cross_entropy(logits["background"], scenes.background)}
-    for name in _HEADS:
-        losses[name] = F.cross_entropy(logits[name][row, :, place_y, place_x], getattr(scenes, name)[row, slot])
-    return losses
+    at = centres(scenes, STRIDE)
+    local = {name: logits[name][at.row, :, at.y, at.x] for name in ATTRIBUTES}
+    return {
+        "object": presence_loss(logits["object"], at),
+        "background": F.cross_entropy(logits["background"], scenes.background),
+        **attribute_losses(local, scenes, at),
+    }
 
 
 @dataclass(frozen=True)
@@ -100,12 +92,12 @@ def detections(logits: dict[str, Tensor]) -> list[list[Detection]]:
     """Places whose objectness is above one half and the largest within their 3 x 3 neighbourhood."""
     score = logits["object"]
     peak = (score > 0) & (score >= F.max_pool2d(score[:, None], 3, stride=1, padding=1)[:, 0])
-    best = {name: logits[name].argmax(dim=1) for name in _HEADS}
+    best = {name: logits[name].argmax(dim=1) for name in ATTRIBUTES}
     found: list[list[Detection]] = [[] for _ in range(len(score))]
     rows, ys, xs = (index.tolist() for index in peak.nonzero(as_tuple=True))
-    values = {name: best[name][peak].tolist() for name in _HEADS}
+    values = {name: best[name][peak].tolist() for name in ATTRIBUTES}
     for k, (row, y, x) in enumerate(zip(rows, ys, xs, strict=True)):
-        found[row].append(Detection(x=x, y=y, **{name: values[name][k] for name in _HEADS}))
+        found[row].append(Detection(x=x, y=y, **{name: values[name][k] for name in ATTRIBUTES}))
     return found
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from bench.suites.shapes.captions import captions
-from bench.suites.shapes.generator.networks import MAX_TOKENS
+from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.vae import to_unit_range
@@ -32,13 +32,6 @@ def fresh_images(split: str, batch_size: int) -> Callable[[int], dict[str, Any]]
         return {"images": render(scenes), "scenes": scenes}
 
     return batch_at
-
-
-def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """int64 (N, 24), padded and truncated before the end token."""
-    encoded = tokenizer(texts, padding="max_length", truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-    ids: Tensor = encoded.input_ids
-    return ids
 
 
 @torch.no_grad()

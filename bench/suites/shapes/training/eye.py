@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
 
 from bench.suites.shapes import vocabulary as words
+from bench.suites.shapes.places import ATTRIBUTES, attribute_losses, by_attribute, centres, presence_loss
 from bench.suites.shapes.training.vae import to_unit_range
 from methods.distill.objective import Batch, Objective
 
@@ -21,13 +22,6 @@ WIDTH = 96
 LAYERS = 4
 DEPTHS = (0, 1, 2, 3, 4)
 """Hidden states that the discriminator's heads read: the patch embedding and every layer."""
-
-_ATTRIBUTES = {
-    "shape": len(words.SHAPES),
-    "colour": len(words.COLOURS),
-    "texture": len(words.TEXTURES),
-    "size": len(words.SIZES),
-}
 
 
 def make_eye() -> ViTModel:
@@ -47,7 +41,7 @@ class EyeObjective(Objective):
     """Batches hold "images" uint8 and "scenes". The class token tells the background and which attributes occur."""
 
     def __init__(self, eye: ViTModel) -> None:
-        values = sum(_ATTRIBUTES.values())
+        values = sum(ATTRIBUTES.values())
         self.network = nn.ModuleDict(
             {
                 "eye": eye,
@@ -63,22 +57,17 @@ class EyeObjective(Objective):
     def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         scenes = batch["scenes"]
         hidden = self.network["eye"](to_unit_range(batch["images"])).last_hidden_state
-        logits = self.network["places"](hidden[:, 1:])
-        row, slot = scenes.used.nonzero(as_tuple=True)
         side = words.IMAGE_SIZE // PATCH
-        place = (scenes.y[row, slot] / PATCH).long() * side + (scenes.x[row, slot] / PATCH).long()
-        present = torch.zeros(logits.shape[:2])
-        present[row, place] = 1
-        object_loss = F.binary_cross_entropy_with_logits(logits[..., 0], present, reduction="sum") / len(row)
-        widths = list(_ATTRIBUTES.values())
+        logits = self.network["places"](hidden[:, 1:]).unflatten(1, (side, side))
         whole = self.network["whole"](hidden[:, 0])
-        parts = zip(_ATTRIBUTES, logits[row, place, 1:].split(widths, 1), whole[:, :-4].split(widths, 1), strict=True)
-        attributes, occurring = torch.zeros(()), torch.zeros(())
-        for name, local, overall in parts:
-            value = getattr(scenes, name)
-            attributes = attributes + F.cross_entropy(local, value[row, slot])
+        at = centres(scenes, PATCH)
+        object_loss = presence_loss(logits[..., 0], at)
+        local = attribute_losses(by_attribute(logits[at.row, at.y, at.x, 1:]), scenes, at)
+        attributes = sum(local.values(), torch.zeros(()))
+        occurring = torch.zeros(())
+        for name, overall in by_attribute(whole[:, :-4]).items():
             occurs = torch.zeros_like(overall)
-            occurs[row, value[row, slot]] = 1
+            occurs[at.row, getattr(scenes, name)[at.row, at.slot]] = 1
             occurring = occurring + F.binary_cross_entropy_with_logits(overall, occurs)
         background = F.cross_entropy(whole[:, -4:], scenes.background)
         return {"object": object_loss, "attributes": attributes, "occurring": occurring, "background": background}

@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import CLIPModel
 
 from bench.suites.shapes.captions import captions, demands
+from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.judges.clip import ClipObjective, make_clip, retrieval_accuracy
 from bench.suites.shapes.judges.preference import PreferenceObjective, agreement, pairs
 from bench.suites.shapes.judges.recogniser import Recogniser, detections, recogniser_loss, satisfied
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
-from bench.suites.shapes.training.data import fresh_images, token_ids
+from bench.suites.shapes.training.data import fresh_images
 from bench.suites.shapes.training.eye import EyeObjective, make_eye
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.workshop import Workshop
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch, Objective
 
-RECOGNISER = TrainConfig(steps=800, batch_size=128, learning_rate=2e-3, ema_decay=0.995, seed=11, checkpoint_every=100)
+RECOGNISER = TrainConfig(
+    steps=1150,
+    batch_size=128,
+    learning_rate=3e-3,
+    optimizer="muon",
+    ema_decay=0.99,
+    seed=11,
+    checkpoint_every=100,
+)
 CLIP = TrainConfig(
-    steps=700,
+    steps=600,
     batch_size=256,
     learning_rate=5e-3,
     optimizer="muon",
@@ -73,11 +82,13 @@ def train_recogniser(shop: Workshop) -> None:
     recogniser = Recogniser()
 
     def measure(networks: Mapping[str, nn.Module]) -> dict[str, float]:
-        return {f"exact_{split}": exactness(networks["recogniser"], split) for split in ("test", "held-out")}
+        average = cast(Recogniser, networks["recogniser"])
+        return {f"exact_{split}": exactness(average, split) for split in ("test", "held-out")}
 
     averages, made = shop.run(
         "recogniser", RecogniserObjective(recogniser), fresh_images("judge-train", RECOGNISER.batch_size), RECOGNISER,
-        data=f"judge-train images 0..{RECOGNISER.steps * RECOGNISER.batch_size - 1}", measure=measure, measure_every=400,
+        data=f"judge-train images 0..{RECOGNISER.steps * RECOGNISER.batch_size - 1}",
+        measure=measure, measure_every=400,
     )  # fmt: skip
     shop.finish("recogniser", averages["recogniser"].state_dict(), made)
 
@@ -113,7 +124,7 @@ def train_clip(shop: Workshop) -> None:
 
     def measure(networks: Mapping[str, nn.Module]) -> dict[str, float]:
         batches: list[Batch] = [make("test", 100 * k, 100) for k in range(20)]
-        return {"retrieval_1_of_100": retrieval_accuracy(networks["clip"]["clip"], batches)}
+        return {"retrieval_1_of_100": retrieval_accuracy(_part(networks, "clip"), batches)}
 
     last = _CLIP_START + CLIP.steps * CLIP.batch_size - 1
     averages, made = shop.run(
@@ -125,7 +136,12 @@ def train_clip(shop: Workshop) -> None:
         measure=measure,
         measure_every=100,
     )
-    shop.finish("clip", averages["clip"]["clip"].state_dict(), made)
+    shop.finish("clip", _part(averages, "clip").state_dict(), made)
+
+
+def _part(networks: Mapping[str, nn.Module], name: str) -> nn.Module:
+    """The network `name` without the heads that it was trained with."""
+    return cast(nn.ModuleDict, networks[name])[name]
 
 
 def load_clip(shop: Workshop, name: str) -> CLIPModel:
@@ -163,4 +179,4 @@ def train_eye(shop: Workshop) -> None:
         "eye", EyeObjective(make_eye()), fresh_images("train", EYE.batch_size), EYE,
         data=f"train images 0..{EYE.steps * EYE.batch_size - 1}",
     )  # fmt: skip
-    shop.finish("eye", averages["eye"]["eye"].state_dict(), made)
+    shop.finish("eye", _part(averages, "eye").state_dict(), made)

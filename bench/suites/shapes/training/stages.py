@@ -35,7 +35,7 @@ TEACHER = TrainConfig(
     ema_decay=0.998,
     seed=22,
     warmup_steps=50,
-    checkpoint_every=250,
+    checkpoint_every=50,
 )
 GRID_GUIDANCE = 3.0
 _SAMPLES = 48
@@ -117,7 +117,7 @@ def sample(
 ) -> Tensor:
     """uint8 (N, 3, H, W): one image a prompt, noise by (seed, position)."""
     generators = [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(len(prompts))]
-    images = pipe(
+    images: Tensor = pipe(
         prompts, generator=generators, num_inference_steps=steps, guidance_scale=guidance_scale, output_type="pt"
     ).images
     return (images * 255).round().clamp(0, 255).to(torch.uint8)
@@ -133,5 +133,5 @@ def encode(vae: AutoencoderKL, images: Tensor) -> Tensor:
 @torch.no_grad()
 def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     """Unscaled latents -> uint8 (N, 3, 32, 32)."""
-    pixels = vae.decode(latents).sample
+    pixels: Tensor = vae.decode(latents).sample
     return ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

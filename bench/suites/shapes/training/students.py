@@ -45,18 +45,19 @@ LCM_GUIDANCE_SCALE = 3.0
 LCM_GUIDANCE_EMBEDDING = 64
 
 ADD = TrainConfig(
-    steps=1500,
+    steps=1000,
     batch_size=64,
-    learning_rate=2e-4,
-    learning_rates={"discriminator": 5e-4},
+    learning_rate=4e-4,
+    learning_rates={"discriminator": 1e-3},
     betas=(0.0, 0.99),
     weight_decay=0.0,
-    ema_decay=0.995,
+    ema_decay=0.99,
     seed=32,
+    warmup_steps=50,
     decay_fraction=0.5,
     checkpoint_every=100,
 )
-ADD_RECIPE = AddRecipe()
+ADD_RECIPE = AddRecipe(teacher_guidance=3.0)
 
 _SAMPLES = 24
 

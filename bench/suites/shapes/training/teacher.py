@@ -30,7 +30,7 @@ class Teacher(nn.Module):
         self.text_encoder, self.text_encoder_2, self.unet = text_encoder, text_encoder_2, unet
 
     def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """int64 (N, L) -> token embeddings (N, L, 160) and pooled embedding (N, 96), as the SDXL pipeline makes them."""
+        """int64 (N, L) -> token embeddings (N, L, 160) and pooled embedding (N, 96), as SDXL's pipeline makes them."""
         first = self.text_encoder(tokens, output_hidden_states=True)
         second = self.text_encoder_2(tokens, output_hidden_states=True)
         return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds
@@ -71,6 +71,6 @@ class TeacherObjective(Objective):
 
 
 def stratified_timesteps(n: int, num_train_timesteps: int, rng: torch.Generator) -> Tensor:
-    """int64 (n,) uniform over 0..T-1, one draw in each of n equal intervals and then shuffled: less variance a batch."""
+    """int64 (n,) uniform over 0..T-1: one draw in each of n equal intervals, shuffled, for less variance a batch."""
     u = (torch.arange(n) + torch.rand(n, generator=rng)) / n
     return (u * num_train_timesteps).long()[torch.randperm(n, generator=rng)]

@@ -1,4 +1,4 @@
-"""What every training stage shares: a folder, progress with an ETA, a loss log, sample grids, and a note of what made it."""
+"""What every training stage shares: a folder, progress with an ETA, a loss log, sample grids, a note of its making."""
 
 from __future__ import annotations
 
