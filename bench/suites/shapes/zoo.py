@@ -44,6 +44,7 @@ SCHEDULER_CONFIG: Mapping[str, Any] = {
 """The generator's schedule: SDXL's betas at zero terminal SNR, so that one step from pure noise is well defined."""
 
 CACHE_VARIABLE = "FEWSTEP_CACHE"
+_LAYOUT = 1  # raised when the same weights are assembled in another way, so that no older folder is used
 
 
 def cache_folder() -> Path:
@@ -107,7 +108,7 @@ class Zoo:
                 f"no weights for {checkpoint!r} in the shapes zoo; `python -m bench train {checkpoint}` makes them"
             )
         digest = sha256(self.folder / "manifest.json")[:12]
-        folder = cache_folder() / "zoo" / digest / checkpoint
+        folder = cache_folder() / "zoo" / f"{digest}-{_LAYOUT}" / checkpoint
         if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=f"{checkpoint}-", dir=folder.parent))
@@ -137,7 +138,11 @@ def build_pipeline(
     scaling_factor: float,
     recipe: Recipe,
 ) -> None:
-    """Write an ordinary half-precision `StableDiffusionXLPipeline` folder, with its recipe and hashes beside it."""
+    """Write an ordinary `StableDiffusionXLPipeline` folder, with its recipe and hashes beside it.
+
+    Weights are written in float32, so that stock `from_pretrained(folder)` needs no further argument: left to itself,
+    transformers would keep half precision where diffusers would not.
+    """
     words = write_tokenizer(folder / "tokenizer", MAX_TOKENS)
     vae = make_vae()
     vae.load_state_dict(shared["vae"])
@@ -148,8 +153,6 @@ def build_pipeline(
     projection = unet_tensors.get("time_embedding.cond_proj.weight")
     unet = make_unet(time_cond_proj_dim=None if projection is None else projection.shape[1])
     unet.load_state_dict(unet_tensors)
-    for network in (vae, *encoders, unet):
-        network.half()
     with quiet_libraries():
         stock_pipeline(vae, words, encoders, unet).save_pretrained(folder)
     write_recipe(folder, recipe)

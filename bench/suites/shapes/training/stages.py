@@ -27,7 +27,7 @@ VAE = TrainConfig(
     steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250
 )
 TEACHER = TrainConfig(
-    steps=3600,
+    steps=3400,
     batch_size=256,
     learning_rate=5e-3,
     optimizer="muon",

@@ -30,7 +30,7 @@ from methods.distill.objective import Batch
 from methods.lcm.objective import LcmObjective, LcmRecipe
 
 LCM = TrainConfig(
-    steps=1400,
+    steps=1200,
     batch_size=128,
     learning_rate=2e-3,
     optimizer="muon",
@@ -40,12 +40,12 @@ LCM = TrainConfig(
     decay_fraction=0.5,
     checkpoint_every=100,
 )
-LCM_RECIPE = LcmRecipe(w_min=0.5, w_max=3.0)
-LCM_GUIDANCE_SCALE = 3.0
+LCM_RECIPE = LcmRecipe(w_min=1.0, w_max=6.0)
+LCM_GUIDANCE_SCALE = 5.0
 LCM_GUIDANCE_EMBEDDING = 64
 
 ADD = TrainConfig(
-    steps=1000,
+    steps=800,
     batch_size=64,
     learning_rate=4e-4,
     learning_rates={"discriminator": 1e-3},
@@ -57,7 +57,7 @@ ADD = TrainConfig(
     decay_fraction=0.5,
     checkpoint_every=100,
 )
-ADD_RECIPE = AddRecipe(teacher_guidance=3.0)
+ADD_RECIPE = AddRecipe(teacher_guidance=4.0)
 
 _SAMPLES = 24
 
