@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import lcm
@@ -127,7 +128,7 @@ class PipelineMethod(Method):
 
     def _wrong_spacing(self, steps: int) -> str | None:
         """Why the scheduler cannot make exactly `steps` timesteps, or None."""
-        scheduler = type(self.pipe.scheduler).from_config(self.pipe.scheduler.config)
+        scheduler = copy.deepcopy(self.pipe.scheduler)
         try:
             scheduler.set_timesteps(steps)
         except ValueError as error:
