@@ -17,7 +17,7 @@ from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
-from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range
+from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range, whiten
 from bench.suites.shapes.training.workshop import Workshop
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
 from methods.diffusion.schedule import Schedule
@@ -39,6 +39,7 @@ TEACHER = TrainConfig(
 )
 GRID_GUIDANCE = 3.0
 _SAMPLES = 48
+_WHITENING_IMAGES = 2048
 
 
 def tokenizer(shop: Workshop) -> CLIPTokenizer:
@@ -47,7 +48,7 @@ def tokenizer(shop: Workshop) -> CLIPTokenizer:
 
 
 def train_vae(shop: Workshop) -> None:
-    """The autoencoder."""
+    """The autoencoder, its latents whitened at the end."""
     torch.manual_seed(VAE.seed)
     vae = make_vae().to(memory_format=torch.channels_last)
     images = render(make_scenes("validation", range(512)))
@@ -63,7 +64,9 @@ def train_vae(shop: Workshop) -> None:
         "vae", AutoencoderObjective(vae), batches, VAE,
         data=f"train images 0..{VAE.steps * VAE.batch_size - 1}", measure=measure, grid=grid,
     )  # fmt: skip
-    shop.finish("vae", averages["vae"].state_dict(), made)
+    vae = cast(AutoencoderKL, averages["vae"])
+    whiten(vae, encode(vae, render(make_scenes("train", range(_WHITENING_IMAGES)))))
+    shop.finish("vae", vae.state_dict(), made)
 
 
 def load_vae(shop: Workshop) -> AutoencoderKL:
