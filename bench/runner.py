@@ -181,7 +181,7 @@ class _Bench:
         """Sample every slice of which an image is missing."""
         seconds = store.read_times(place)
         try:
-            with ImageWriter(store) as writer:
+            with ImageWriter(store, background=cell.device != "cpu") as writer:
                 self._sample_missing(cell, method, store, writer, seconds)
         finally:
             store.write_times(place, seconds)

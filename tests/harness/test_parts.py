@@ -49,11 +49,11 @@ def test_the_store_is_lossless(tmp_path: Path) -> None:
 def test_what_goes_wrong_in_the_background_is_raised(tmp_path: Path) -> None:
     images = torch.zeros(7, 3, 4, 4, dtype=torch.uint8)
     store = ImageStore(tmp_path / "never made")
-    writer = ImageWriter(store)
+    writer = ImageWriter(store, background=True)
     with pytest.raises(FileNotFoundError), writer:
         writer.write(PROMPTS, images)
     store.open({})
-    with ImageWriter(store) as writer:
+    with ImageWriter(store, background=True) as writer:
         writer.write(PROMPTS, images)
     assert all(store.has(prompt) for prompt in PROMPTS)
 
