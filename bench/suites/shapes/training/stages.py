@@ -18,7 +18,7 @@ from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
 from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range, whiten
-from bench.suites.shapes.training.workshop import Workshop
+from bench.suites.shapes.training.workshop import WEIGHTS, Workshop, file_hash
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
 from methods.diffusion.schedule import Schedule
 from methods.distill.loop import TrainConfig
@@ -77,8 +77,8 @@ def load_vae(shop: Workshop) -> AutoencoderKL:
 
 
 def latents(shop: Workshop, batch_size: int, seed: int) -> LatentBatches:
-    """The cached latents of the train split, encoded on first use."""
-    path = shop.folder / "latents.safetensors"
+    """The latents of the train split under the autoencoder that is there, encoded on first use and cached."""
+    path = shop.folder / f"latents-{file_hash(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
     if not path.exists():
         for done in write_latents(path, load_vae(shop), tokenizer(shop)):
             if done % 16384 == 0:
