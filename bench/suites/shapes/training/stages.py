@@ -10,6 +10,7 @@ from diffusers import AutoencoderKL, StableDiffusionXLPipeline
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from bench.judging import image_seed
 from bench.suites.shapes.captions import captions
 from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
@@ -18,10 +19,13 @@ from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
 from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range, whiten
-from bench.suites.shapes.training.workshop import WEIGHTS, Workshop, file_hash
+from bench.suites.shapes.training.workshop import WEIGHTS, Workshop
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
+from methods.diffusion.noise import generators
 from methods.diffusion.schedule import Schedule
 from methods.distill.loop import TrainConfig
+from methods.sampling import to_uint8
+from methods.weights import sha256
 
 VAE = TrainConfig(
     steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250
@@ -78,7 +82,7 @@ def load_vae(shop: Workshop) -> AutoencoderKL:
 
 def latents(shop: Workshop, batch_size: int, seed: int) -> LatentBatches:
     """The latents of the train split under the autoencoder that is there, encoded on first use and cached."""
-    path = shop.folder / f"latents-{file_hash(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
+    path = shop.folder / f"latents-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
     if not path.exists():
         for done in write_latents(path, load_vae(shop), tokenizer(shop)):
             if done % 16384 == 0:
@@ -119,11 +123,11 @@ def sample(
     pipe: StableDiffusionXLPipeline, prompts: list[str], *, steps: int, guidance_scale: float, seed: int = 0
 ) -> Tensor:
     """uint8 (N, 3, H, W): one image a prompt, noise by (seed, position)."""
-    generators = [torch.Generator().manual_seed(seed * 1_000_003 + k) for k in range(len(prompts))]
+    seeds = [image_seed(seed, position) for position in range(len(prompts))]
     images: Tensor = pipe(
-        prompts, generator=generators, num_inference_steps=steps, guidance_scale=guidance_scale, output_type="pt"
+        prompts, generator=generators(seeds), num_inference_steps=steps, guidance_scale=guidance_scale, output_type="pt"
     ).images
-    return (images * 255).round().clamp(0, 255).to(torch.uint8)
+    return to_uint8(images)
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
 from methods.errors import WeightsError
+from methods.weights import sha256
 
 LOG_EVERY = 25
 WEIGHTS = "model.safetensors"
@@ -64,7 +64,7 @@ class Workshop:
         folder = self.stage(name)
         folder.mkdir(parents=True, exist_ok=True)
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / WEIGHTS)
-        note = {**made, "versions": versions(), "machine": machine(), "sha256": file_hash(folder / WEIGHTS)}
+        note = {**made, "versions": versions(), "machine": machine(), "sha256": sha256(folder / WEIGHTS)}
         partial = folder / (MADE + ".partial")
         partial.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(partial, folder / MADE)
@@ -152,11 +152,6 @@ def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> N
         sheet[:, y : y + height, x : x + width] = image
     picture = Image.fromarray(sheet.permute(1, 2, 0).numpy())
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(path)
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:
