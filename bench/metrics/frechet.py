@@ -20,11 +20,11 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 from bench.errors import FewstepError
 from bench.judging import FeatureExtractor
-from bench.metrics.collecting import PromptList, protocol, require, require_images, score
+from bench.metrics.collecting import score
 from bench.metrics.distances import Gaussian, frechet_interval, frechet_pseudo_values, gaussian
-from bench.metrics.features import extract
+from bench.metrics.generated import GeneratedFeatures
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
-from bench.metrics.reference import Reference, reference_of
+from bench.metrics.reference import Reference
 from bench.metrics.statistics import Array
 
 CHECKED_IMAGES = 32
@@ -53,45 +53,24 @@ class FrechetShapes(Metric):
     )
 
     def __init__(self, context: MetricContext) -> None:
-        require(context.judges.recogniser, self.info, "a recogniser", context.suite)
-        require(context.reference, self.info, "reference features", context.suite)
-        assert context.judges.recogniser is not None
-        assert context.reference is not None
-        self._context = context
-        self._extractor: FeatureExtractor = context.judges.recogniser
-        self._reference = reference_of(context.reference)
-        self._prompts = PromptList()
-        self._features: list[Tensor] = []
+        self._generated = GeneratedFeatures(context, self.info)
 
     def update(self, batch: MetricBatch) -> None:
-        features = extract(batch.images, self._extractor) if batch.features is None else batch.features.detach().cpu()
-        if len(features) != len(batch.images):
-            raise ValueError(f"{len(batch.images)} images came with {len(features)} rows of features")
-        unchecked = max(0, CHECKED_IMAGES - self._prompts.n)
-        _check_features(batch.images[:unchecked], features, self._extractor)
-        self._prompts.add(batch.prompts, len(batch.images))
-        self._features.append(features)
+        features = self._generated.of(batch)
+        unchecked = max(0, CHECKED_IMAGES - self._generated.n)
+        _check_features(batch.images[:unchecked], features, self._generated.extractor)
+        self._generated.add(batch, features)
 
     def compute(self) -> Score:
-        require_images(self._prompts.n, self.info)
-        generated = torch.cat(self._features).double().numpy()
-        pseudo = frechet_pseudo_values(generated, reference=self._reference.gaussian)
+        generated, reference = self._generated.joined(), self._generated.reference
+        pseudo = frechet_pseudo_values(generated, reference=reference.gaussian)
         return score(
             self.info,
             frechet_interval(pseudo),
-            protocol(
-                self._context,
-                self._prompts,
-                n=self._prompts.n,  # the bias depends on n, so distances of different n are not compared
-                extractor=self._extractor.name,
-                extractor_weights=self._extractor.weights_hash,
-                features=generated.shape[1],
-                resize=self._extractor.resize,
-                reference=self._context.reference_protocol,
-                dtype="float32 features, float64 statistics",
-            ),
+            # the bias depends on n, so distances of different n are not compared
+            self._generated.protocol(n=self._generated.n),
             per_image=pseudo,
-            parts=cross_checks(generated, self._reference),
+            parts=cross_checks(generated, reference),
         )
 
 
