@@ -28,6 +28,11 @@ def add_parser(commands: Subparsers) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where checkpoints are trained (default: runs/train)")
     parser.add_argument("--list", action="store_true", help="show the targets and stop")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch, at least 1 (default: all cores)")
+    parser.add_argument(
+        "--processes", type=int, default=1, metavar="N",
+        help="train teacher and students in N processes that share every batch (default: 1); on a\n"
+        "CPU one process a core is faster than one with as many threads",
+    )  # fmt: skip
     parser.set_defaults(main=main)
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from methods.add.augment import augment
 from methods.add.discriminator import Discriminator, FrozenFeatures, hinge_discriminator, hinge_generator, r1_penalty
 from methods.distill.denoiser import Condition, Denoiser
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 
@@ -62,39 +63,39 @@ class AddObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"student": self.student.unet, "discriminator": self.discriminator}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         if network == "student":
-            return self._student_losses(batch, rng)
-        return self._discriminator_losses(batch, rng)
+            return self._student_losses(batch, draws)
+        return self._discriminator_losses(batch, draws)
 
-    def _student_losses(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
-        x0_student = self._student_sample(batch, rng)
+    def _student_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
+        x0_student = self._student_sample(batch, draws)
         fake = self.decode(x0_student)
         self._fake = fake.detach()
-        tokens, _ = self.features(augment(fake, rng))
+        tokens, _ = self.features(augment(fake, draws))
         adversarial = hinge_generator(self.discriminator(tokens, self._conditions(batch)))
-        distill = distillation_loss(self, x0_student, fake, batch["condition"], rng)
+        distill = distillation_loss(self, x0_student, fake, batch["condition"], draws)
         return {"adversarial": adversarial, "distill": self.recipe.distill_weight * distill}
 
-    def _discriminator_losses(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
+    def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         """On the sample that the student's losses were just computed from."""
         if self._fake is None:
             raise RuntimeError("the student's losses come first in a step")
         conditions = self._conditions(batch)
         with torch.no_grad():
-            real, _ = self.features(augment(batch["pixels"], rng))
-            fake, _ = self.features(augment(self._fake, rng))
+            real, _ = self.features(augment(batch["pixels"], draws))
+            fake, _ = self.features(augment(self._fake, draws))
         real = [tokens.requires_grad_() for tokens in real]
         on_real = self.discriminator(real, conditions)
         hinge = hinge_discriminator(on_real, self.discriminator(fake, conditions))
         self._fake = None
         return {"hinge": hinge, "r1": self.recipe.r1_gamma * r1_penalty(on_real, real)}
 
-    def _student_sample(self, batch: Batch, rng: torch.Generator) -> Tensor:
+    def _student_sample(self, batch: Batch, draws: Draws) -> Tensor:
         """x0_student from noised real latents, s uniform over the student's timesteps."""
         x0, taus = batch["latents"], torch.tensor(self.recipe.student_timesteps)
-        s = taus[torch.randint(len(taus), (len(x0),), generator=rng)]
-        x_s = self.student.schedule.add_noise(x0, torch.randn(x0.shape, generator=rng), s)
+        s = taus[draws.integers(0, len(taus), len(x0))]
+        x_s = self.student.schedule.add_noise(x0, draws.normal(*x0.shape), s)
         return self.student.x0(x_s, s, batch["condition"])
 
     def _conditions(self, batch: Batch) -> Tensor:
@@ -110,14 +111,14 @@ class AddObjective(Objective):
 
 
 def distillation_loss(
-    objective: AddObjective, x0_student: Tensor, fake: Tensor, condition: Condition, rng: torch.Generator
+    objective: AddObjective, x0_student: Tensor, fake: Tensor, condition: Condition, draws: Draws
 ) -> Tensor:
     """E c(t) d(x0_student, sg(x0_teacher)) in pixels, c(t) = alpha_t, d the squared error."""
     recipe, teacher = objective.recipe, objective.teacher
     low, high = recipe.teacher_timesteps
-    t = torch.randint(low, high, (len(x0_student),), generator=rng)
+    t = draws.integers(low, high, len(x0_student))
     with torch.no_grad():
-        x_t = teacher.schedule.add_noise(x0_student, torch.randn(x0_student.shape, generator=rng), t)
+        x_t = teacher.schedule.add_noise(x0_student, draws.normal(*x0_student.shape), t)
         x0_teacher, _ = teacher.guided(x_t, t, condition, recipe.teacher_guidance)
         wanted = objective.decode(x0_teacher)
     alpha, _ = teacher.schedule.at(t, fake)

@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from methods.distill.checkpoint import load_checkpoint, save_checkpoint
+from methods.distill.draws import Draws, Share
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
 from methods.distill.muon import Muon
 from methods.distill.objective import Batch, Objective
+from methods.distill.parallel import average_gradients, current_share
 from methods.errors import FewstepError
 
 
@@ -71,24 +73,27 @@ def train(
 ) -> Iterator[Log]:
     """Train `objective.trained` for `config.steps` steps, going on from the checkpoint in `folder` if there is one.
 
-    Yields a `Log` after every step; `Log.averages` are the EMA networks (the networks themselves without EMA).
+    Under a launcher each process yields batches of its own share; gradients and losses are averaged over them, and only
+    the first writes checkpoints. Yields a `Log` after every step; `Log.averages` are the EMA networks (the networks
+    themselves without EMA).
 
     Raises:
         TrainingDiverged: naming step, network and loss term that was not finite.
     """
+    share = current_share()
     run = _Run(objective, config)
     trained, optimizers, averages = run.trained, run.optimizers, run.averages
     start, seconds, history = run.resume(folder)
     history = extended(history, start, config)
     for step in range(start, config.steps):
         began = time.monotonic()
-        losses = _step(objective, trained, optimizers, batch_at(step), step, config)
+        losses = _step(objective, trained, optimizers, batch_at(step), step, config, share)
         for name, average in averages.items():
             update_ema(average, trained[name], warm_decay(config.ema_decay or 0.0, step))
         objective.after_step(step)
         seconds += time.monotonic() - began
         done = step + 1
-        if folder is not None and (done % config.checkpoint_every == 0 or done == config.steps):
+        if folder is not None and share.rank == 0 and (done % config.checkpoint_every == 0 or done == config.steps):
             save_checkpoint(folder, done, run.stored, optimizers, {"seconds": seconds, "history": history})
         yield Log(
             done,
@@ -165,22 +170,24 @@ def _step(
     batch: Batch,
     step: int,
     config: TrainConfig,
+    share: Share,
 ) -> dict[str, float]:
     """One update of every network, in order; the losses before it."""
     values: dict[str, float] = {}
-    rng = step_generator(config.seed, step)
+    draws = Draws(step_generator(config.seed, step), share)
     factor = learning_rate_factor(step, config)
     for name, network in trained.items():
-        terms = objective.losses(name, batch, rng)
+        terms = objective.losses(name, batch, draws)
         network.zero_grad(set_to_none=True)
         torch.autograd.backward(torch.stack(list(terms.values())).sum())
+        means = average_gradients(network, terms)
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)
-        _check_finite(step, name, {**terms, "gradient norm": norm})
+        _check_finite(step, name, {**means, "gradient norm": norm})
         for optimizer in (found for key, found in optimizers.items() if key.split("/")[0] == name):
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["initial_lr"]
             optimizer.step()
-        values |= {f"{name}/{term}": float(value.detach()) for term, value in terms.items()}
+        values |= {f"{name}/{term}": float(value) for term, value in means.items()}
     return values
 
 

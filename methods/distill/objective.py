@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from methods.distill.draws import Draws
 
 Batch = Mapping[str, Any]
 
@@ -26,10 +27,11 @@ class Objective(ABC):
         return {}
 
     @abstractmethod
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """The named loss terms of `network`, scalars whose sum is minimised.
 
-        All randomness comes from `rng`, which depends on (seed, step) alone.
+        All randomness comes from `draws`, which depends on (seed, step) alone. A loss is a mean over samples, so that
+        its gradient is the mean of those of equal parts of the batch.
         """
 
     def after_step(self, step: int) -> None:  # noqa: B027  (an optional hook)

@@ -21,6 +21,7 @@ from methods.diffusion.boundary import boundary_scalings
 from methods.diffusion.ddim import ddim_step
 from methods.diffusion.timesteps import consistency_grid
 from methods.distill.denoiser import Condition, Denoiser
+from methods.distill.draws import Draws
 from methods.distill.ema import frozen_copy, update_ema
 from methods.distill.objective import Batch, Objective
 
@@ -53,12 +54,12 @@ class LcmObjective(Objective):
     def followers(self) -> Mapping[str, nn.Module]:
         return {"target": self.target.unet}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         x0, condition = batch["latents"], batch["condition"]
         n = len(x0)
-        start = self.grid[torch.randint(len(self.grid), (n,), generator=rng)]
-        w = self.recipe.w_min + (self.recipe.w_max - self.recipe.w_min) * torch.rand(n, generator=rng)
-        x_start = self.teacher.schedule.add_noise(x0, torch.randn(x0.shape, generator=rng), start)
+        start = self.grid[draws.integers(0, len(self.grid), n)]
+        w = self.recipe.w_min + (self.recipe.w_max - self.recipe.w_min) * draws.uniform(n)
+        x_start = self.teacher.schedule.add_noise(x0, draws.normal(*x0.shape), start)
         end, x_end = self.solver_step(x_start, start, condition, w)
         predicted = consistency_function(self.student, x_start, start, condition, w)
         with torch.no_grad():

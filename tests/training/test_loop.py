@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.distill.checkpoint import CHECKPOINT
+from methods.distill.draws import Draws
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
 from methods.distill.loop import Log, TrainConfig, TrainingDiverged, learning_rate_factor, restore, train
 from methods.distill.objective import Batch, Objective
@@ -33,8 +34,8 @@ class Regression(Objective):
     def followers(self) -> Mapping[str, nn.Module]:
         return {"target": self.target}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
-        x = batch["x"] + 0.1 * torch.randn(batch["x"].shape, generator=rng)
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
+        x = batch["x"] + 0.1 * draws.normal(*batch["x"].shape)
         error = (self.second(self.first(x)) - x.sum(dim=1, keepdim=True)).square().mean()
         if self.step == self.poison_at and network == "second":
             error = error * torch.nan

@@ -11,7 +11,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from bench.suites.shapes.generator.networks import make_unet, make_vae
+from bench.suites.shapes.generator.networks import POOLED_WIDTH, TEXT_WIDTHS, make_unet, make_vae
 from bench.suites.shapes.training.eye import DEPTHS, make_eye
 from methods.add.discriminator import (
     Discriminator,
@@ -24,6 +24,7 @@ from methods.add.objective import AddObjective, AddRecipe, distillation_loss
 from methods.diffusion.ddim import ddim_step
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Condition, Denoiser
+from methods.distill.draws import Draws
 from methods.distill.loop import step_generator
 from methods.lcm.objective import LcmObjective, LcmRecipe
 
@@ -59,7 +60,12 @@ def denoiser(unet: Any) -> Denoiser:
 
 def condition(n: int) -> Condition:
     rng = torch.Generator().manual_seed(5)
-    return Condition(torch.randn(n, 4, 160, generator=rng), torch.randn(n, 96, generator=rng), torch.zeros(n, 6))
+    embeds, pooled = torch.randn(n, 4, sum(TEXT_WIDTHS), generator=rng), torch.randn(n, POOLED_WIDTH, generator=rng)
+    return Condition(embeds, pooled, torch.zeros(n, 6))
+
+
+def draws(step: int) -> Draws:
+    return Draws(step_generator(0, step))
 
 
 def latent_batch(n: int = 8) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def gradient_norm(network: nn.Module) -> float:
 def test_each_loss_of_add_reaches_the_student_and_nothing_frozen(add: AddObjective, term: str) -> None:
     for network in (add.student.unet, add.discriminator):
         network.zero_grad(set_to_none=True)
-    add.losses("student", latent_batch(), step_generator(0, 0))[term].backward()
+    add.losses("student", latent_batch(), draws(0))[term].backward()
     assert gradient_norm(add.student.unet) > 0
     frozen = (add.teacher.unet, add.features, add.vae)
     assert all(p.grad is None for network in frozen for p in network.parameters())
@@ -97,10 +103,10 @@ def test_each_loss_of_add_reaches_the_student_and_nothing_frozen(add: AddObjecti
 
 
 def test_the_discriminator_learns_from_both_terms_and_the_student_does_not(add: AddObjective) -> None:
-    add.losses("student", latent_batch(), step_generator(0, 0))
+    add.losses("student", latent_batch(), draws(0))
     add.student.unet.zero_grad(set_to_none=True)
     add.discriminator.zero_grad(set_to_none=True)
-    losses = add.losses("discriminator", latent_batch(), step_generator(0, 1))
+    losses = add.losses("discriminator", latent_batch(), draws(1))
     assert set(losses) == {"hinge", "r1"}
     torch.stack(list(losses.values())).sum().backward()
     assert gradient_norm(add.discriminator) > 0
@@ -154,7 +160,7 @@ def test_the_distillation_loss_equals_its_closed_form_for_a_gaussian_teacher() -
         replace(AddRecipe(), teacher_guidance=1.0, distance_scale=1.0, teacher_timesteps=(400, 401)),
     )  # fmt: skip
     sample = torch.full((n, 1, 4, 4), 2.0, requires_grad=True)
-    loss = distillation_loss(objective, sample, sample, condition(n), step_generator(0, 0))
+    loss = distillation_loss(objective, sample, sample, condition(n), draws(0))
     loss.backward()
     alpha, sigma = float(SCHEDULE.alpha[400]), float(SCHEDULE.sigma[400])
     # sample - target = sigma^2 (x - m) - alpha sigma eps
@@ -186,7 +192,7 @@ def test_lcm_target_is_one_guided_ddim_step_of_the_teacher() -> None:
 
 def test_lcm_loss_reaches_the_student_only() -> None:
     objective = lcm()
-    losses = objective.losses("student", latent_batch(), step_generator(0, 0))
+    losses = objective.losses("student", latent_batch(), draws(0))
     torch.stack(list(losses.values())).sum().backward()
     assert objective.student.unet.mean.grad is not None
     assert objective.target.unet.mean.grad is None

@@ -17,6 +17,7 @@ from bench.suites.shapes import vocabulary as words
 from bench.suites.shapes.generator.networks import MAX_TOKENS
 from bench.suites.shapes.places import ATTRIBUTES, attribute_losses, by_attribute, centres, presence_loss
 from bench.suites.shapes.truth import describes
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 PATCH = 4
@@ -82,7 +83,7 @@ class ClipObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"clip": self.network}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         vision = self.clip.vision_model(pixels(batch["images"]))
         image = F.normalize(self.clip.visual_projection(vision.pooler_output), dim=1)
         text = embed_texts(self.clip, batch["tokens"])

@@ -19,6 +19,7 @@ from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.judges.clip import cosine
 from bench.suites.shapes.judges.degrade import KINDS, SMALLEST, degraded
 from bench.suites.shapes.scenes import make_scenes, redrawn
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 
@@ -37,7 +38,7 @@ class PreferenceObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"preference": self.clip}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         better, worse = (
             scores(self.clip, batch["better"], batch["tokens"]),
             scores(self.clip, batch["worse"], batch["tokens"]),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +18,12 @@ from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
 from bench.suites.shapes.training.pack import pack_zoo
 from bench.suites.shapes.training.stages import train_teacher, train_vae
-from bench.suites.shapes.training.students import train_add, train_lcm
+from bench.suites.shapes.training.students.add import train_add
+from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.workshop import Workshop
+from methods.distill.draws import Share
+from methods.distill.parallel import process_group, wait_for_all
+from methods.errors import FewstepError
 
 DEFAULT_FOLDER = Path("runs/train")
 
@@ -28,6 +35,8 @@ class Stage:
     summary: str
     needs: tuple[str, ...]
     train: Callable[[Workshop], None]
+    parallel: bool = False
+    """Whether several processes can share its batches."""
 
 
 STAGES: dict[str, Stage] = {
@@ -36,9 +45,9 @@ STAGES: dict[str, Stage] = {
     "preference": Stage("judge: which of two images is better", ("clip",), train_preference),
     "eye": Stage("the vision transformer that ADD's discriminator reads", (), train_eye),
     "vae": Stage("generator: the autoencoder", (), train_vae),
-    "teacher": Stage("generator: text encoders and UNet, SDXL in miniature", ("vae",), train_teacher),
-    "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm),
-    "add": Stage("student: adversarial diffusion distillation", ("teacher", "eye"), train_add),
+    "teacher": Stage("generator: text encoders and UNet, SDXL in miniature", ("vae",), train_teacher, True),
+    "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
+    "add": Stage("student: adversarial diffusion distillation", ("teacher", "eye"), train_add, True),
 }
 """In the order in which everything is trained."""
 
@@ -55,20 +64,57 @@ def main(args: argparse.Namespace) -> int:
         return 0
     targets = args.targets or [*STAGES, PACK]
     order = _ordered(targets)
+    if args.processes < 1:
+        raise UsageError(f"--processes {args.processes}: at least 1")
     if args.threads is not None:
         if args.threads < 1:
             raise UsageError(f"--threads {args.threads}: at least 1")
         torch.set_num_threads(args.threads)
-    for name in order:
-        if shop.finished(name):
-            console.print(f"{name}: finished already, in {shop.stage(name)}")
-        else:
-            console.print(f"{name}: {STAGES[name].summary}")
-            STAGES[name].train(shop)
+    with process_group() as share:
+        for name in order:
+            _train(shop, name, args.processes, share)
+        if share.rank:
+            return 0
     if PACK in targets:
         console.print(f"zoo: packing into {ZOO}")
         pack_zoo(shop, ZOO)
     return 0
+
+
+def _train(shop: Workshop, name: str, processes: int, share: Share) -> None:
+    """Train a stage unless it is finished: here, or in processes of its own that share each batch."""
+    stage = STAGES[name]
+    if shop.finished(name):
+        _say(shop, share, f"{name}: finished already, in {shop.stage(name)}")
+    elif processes > 1 and stage.parallel and share.ranks == 1:
+        _launch(shop, name, processes)
+    elif stage.parallel or share.rank == 0:
+        _say(shop, share, f"{name}: {stage.summary}")
+        stage.train(shop)
+    wait_for_all()
+
+
+def _say(shop: Workshop, share: Share, text: str) -> None:
+    if share.rank == 0:
+        shop.console.print(text)
+
+
+def _launch(shop: Workshop, name: str, processes: int) -> None:
+    """The same command under torch's launcher, for one stage; the processor's cores are divided.
+
+    Raises:
+        FewstepError: where a process failed.
+    """
+    threads = max(1, torch.get_num_threads() // processes)
+    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = ["bench", "train", name, "--out", str(shop.folder), "--threads", str(threads)]
+    made = subprocess.run(
+        [sys.executable, "-m", *launcher, "-m", *command],
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+        check=False,
+    )
+    if made.returncode:
+        raise FewstepError(f"training {name} in {processes} processes ended with {made.returncode}; see above")
 
 
 def _ordered(targets: list[str]) -> list[str]:

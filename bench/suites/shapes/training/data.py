@@ -17,6 +17,7 @@ from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.vae import to_unit_range
+from methods.distill.parallel import current_share
 
 TRAIN_IMAGES = 131_072
 """How many images of the train split every generator, teacher and student, learns from."""
@@ -61,12 +62,12 @@ class LatentBatches:
         self._epoch = -1
 
     def indices(self, step: int) -> Tensor:
-        """int64 (batch_size,): the train images of a step."""
+        """int64: the train images of a step, those of this process's share."""
         epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             self._order, self._epoch = torch.randperm(len(self.latents), generator=rng), epoch
-        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        return current_share().rows(self._order[position * self.batch_size : (position + 1) * self.batch_size])
 
     def __call__(self, step: int) -> dict[str, Any]:
         rows = self.indices(step)

@@ -15,6 +15,7 @@ from transformers import ViTConfig, ViTModel
 from bench.suites.shapes import vocabulary as words
 from bench.suites.shapes.places import ATTRIBUTES, attribute_losses, by_attribute, centres, presence_loss
 from bench.suites.shapes.training.vae import to_unit_range
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 PATCH = 4
@@ -54,7 +55,7 @@ class EyeObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"eye": self.network}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         scenes = batch["scenes"]
         hidden = self.network["eye"](to_unit_range(batch["images"])).last_hidden_state
         side = words.IMAGE_SIZE // PATCH

@@ -20,6 +20,7 @@ from bench.suites.shapes.training.data import fresh_images
 from bench.suites.shapes.training.eye import EyeObjective, make_eye
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.workshop import Workshop
+from methods.distill.draws import Draws
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch, Objective
 
@@ -72,7 +73,7 @@ class RecogniserObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"recogniser": self.recogniser}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         return recogniser_loss(self.recogniser(batch["images"]), batch["scenes"])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
-from bench.suites.shapes.training.students import LCM_GUIDANCE_SCALE
+from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.workshop import MADE, Workshop
 from bench.suites.shapes.zoo import Zoo, write_zoo
 from methods.interface import Recipe, SampleRequest

@@ -24,6 +24,7 @@ from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
 from methods.diffusion.noise import generators
 from methods.diffusion.schedule import Schedule
 from methods.distill.loop import TrainConfig
+from methods.distill.parallel import current_share, wait_for_all
 from methods.sampling import to_uint8
 from methods.weights import sha256
 
@@ -31,15 +32,15 @@ VAE = TrainConfig(
     steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250
 )
 TEACHER = TrainConfig(
-    steps=3400,
-    batch_size=256,
+    steps=9000,
+    batch_size=128,
     learning_rate=5e-3,
     optimizer="muon",
-    decay_fraction=0.85,
+    decay_fraction=0.9,
     ema_decay=0.998,
     seed=22,
     warmup_steps=50,
-    checkpoint_every=50,
+    checkpoint_every=100,
 )
 GRID_GUIDANCE = 3.0
 _SAMPLES = 48
@@ -83,10 +84,11 @@ def load_vae(shop: Workshop) -> AutoencoderKL:
 def latents(shop: Workshop, batch_size: int, seed: int) -> LatentBatches:
     """The latents of the train split under the autoencoder that is there, encoded on first use and cached."""
     path = shop.folder / f"latents-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
-    if not path.exists():
+    if not path.exists() and current_share().rank == 0:
         for done in write_latents(path, load_vae(shop), tokenizer(shop)):
             if done % 16384 == 0:
                 shop.console.print(f"latents {done:,} of {TRAIN_IMAGES:,}")
+    wait_for_all()
     return LatentBatches(path, batch_size, seed)
 
 

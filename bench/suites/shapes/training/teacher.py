@@ -15,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from bench.suites.shapes import vocabulary as words
 from methods.diffusion.schedule import Schedule
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 CONDITION_DROPOUT = 0.1
@@ -53,14 +54,14 @@ class TeacherObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"teacher": self.teacher}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         x0 = batch["latents"]
         n = len(x0)
-        t = stratified_timesteps(n, len(self.schedule.alpha), rng)
+        t = (draws.stratified(n) * len(self.schedule.alpha)).long()
         alpha, sigma = (values[t].float().view(-1, 1, 1, 1) for values in (self.schedule.alpha, self.schedule.sigma))
-        eps = torch.randn(x0.shape, generator=rng)
+        eps = draws.normal(*x0.shape)
         embeds, pooled = self.teacher.encode(batch["tokens"])
-        keep = (torch.rand(n, generator=rng) >= CONDITION_DROPOUT).float()
+        keep = (draws.uniform(n) >= CONDITION_DROPOUT).float()
         v = self.teacher.unet(
             alpha * x0 + sigma * eps,
             t,
@@ -68,9 +69,3 @@ class TeacherObjective(Objective):
             added_cond_kwargs={"text_embeds": pooled * keep.view(-1, 1), "time_ids": time_ids(n)},
         ).sample
         return {"v": (v - (alpha * eps - sigma * x0)).square().mean()}
-
-
-def stratified_timesteps(n: int, num_train_timesteps: int, rng: torch.Generator) -> Tensor:
-    """int64 (n,) uniform over 0..T-1: one draw in each of n equal intervals, shuffled, for less variance a batch."""
-    u = (torch.arange(n) + torch.rand(n, generator=rng)) / n
-    return (u * num_train_timesteps).long()[torch.randperm(n, generator=rng)]

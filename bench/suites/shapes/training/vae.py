@@ -8,6 +8,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
+from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 KL_WEIGHT = 5e-5  # per latent dimension, against the mean squared error on the [-1, 1] scale
@@ -28,10 +29,10 @@ class AutoencoderObjective(Objective):
     def trained(self) -> Mapping[str, nn.Module]:
         return {"vae": self.vae}
 
-    def losses(self, network: str, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+    def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         pixels = to_unit_range(batch["images"])
         posterior = self.vae.encode(pixels).latent_dist
-        decoded = self.vae.decode(posterior.sample(generator=rng)).sample
+        decoded = self.vae.decode(posterior.mean + posterior.std * draws.normal(*posterior.mean.shape)).sample
         return {
             "mse": (decoded - pixels).square().mean(),
             "kl": KL_WEIGHT * posterior.kl().mean() / posterior.mean[0].numel(),

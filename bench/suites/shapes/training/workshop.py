@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
+from methods.distill.parallel import current_share
 from methods.errors import WeightsError
 from methods.weights import sha256
 
@@ -60,8 +61,10 @@ class Workshop:
         return load_file(self.stage(name) / WEIGHTS)
 
     def finish(self, name: str, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
-        """Write a stage's tensors and, last, the note that says what made them."""
+        """Write a stage's tensors and, last, the note that says what made them; the first process does it for all."""
         folder = self.stage(name)
+        if current_share().rank:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / WEIGHTS)
         note = {**made, "versions": versions(), "machine": machine(), "sha256": sha256(folder / WEIGHTS)}
@@ -90,6 +93,8 @@ class Workshop:
             for log in train(objective, batch_at, config, folder):
                 last = log
                 advance(log)
+                if current_share().rank:
+                    continue  # the first process logs and measures for all
                 if log.step % LOG_EVERY == 0:
                     self._write_losses(folder, log)
                 if log.step % measure_every == 0 or log.step == config.steps:
@@ -111,16 +116,18 @@ class Workshop:
 
     @contextmanager
     def _progress(self, name: str, steps: int) -> Iterator[Callable[[Log], None]]:
+        first = current_share().rank == 0
+        silent = not (first and self.console.is_terminal)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
-                      console=self.console, disable=not self.console.is_terminal) as progress:  # fmt: skip
+                      console=self.console, disable=silent) as progress:  # fmt: skip
             task = progress.add_task(name, total=steps, loss="")
             began = time.monotonic()
 
             def advance(log: Log) -> None:
                 text = " ".join(f"{key.split('/')[-1]} {value:.4f}" for key, value in log.losses.items())
                 progress.update(task, completed=log.step, loss=text)
-                if not self.console.is_terminal and log.step % (4 * LOG_EVERY) == 0:
+                if first and silent and log.step % (4 * LOG_EVERY) == 0:
                     spent = time.monotonic() - began
                     self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s ({spent:.0f} s now) {text}")
 
@@ -165,5 +172,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
+        "processes": current_share().ranks,
         "system": sys.platform,
     }

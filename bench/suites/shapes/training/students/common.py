@@ -1,0 +1,74 @@
+"""What the students share: the frozen teacher, the cached latents with their text, pipelines for sample grids."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
+from torch import Tensor, nn
+
+from bench.suites.shapes.captions import captions
+from bench.suites.shapes.generator.networks import make_text_encoders, make_unet
+from bench.suites.shapes.render import render
+from bench.suites.shapes.scenes import make_scenes
+from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches
+from bench.suites.shapes.training.stages import load_vae, sample, tokenizer
+from bench.suites.shapes.training.teacher import Teacher, time_ids
+from bench.suites.shapes.training.vae import to_unit_range
+from bench.suites.shapes.training.workshop import Workshop
+from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
+from methods.diffusion.schedule import Schedule
+from methods.distill.denoiser import Condition, Denoiser
+from methods.distill.loop import TrainConfig
+from methods.distill.objective import Batch
+
+_SAMPLES = 24
+
+
+def load_teacher(shop: Workshop) -> Teacher:
+    """The finished teacher, frozen."""
+    words = tokenizer(shop)
+    teacher = Teacher(*make_text_encoders(len(words), words.bos_token_id, words.eos_token_id), make_unet())
+    teacher.load_state_dict(shop.weights("teacher"))
+    return teacher.eval().requires_grad_(False)
+
+
+class Conditioned:
+    """Latent batches with their text encoded by the teacher, and with the real pixels where an objective needs them."""
+
+    def __init__(self, latents: LatentBatches, teacher: Teacher, *, with_pixels: bool) -> None:
+        self.latents, self._teacher, self._with_pixels = latents, teacher, with_pixels
+
+    @torch.no_grad()
+    def __call__(self, step: int) -> Batch:
+        batch = self.latents(step)
+        embeds, pooled = self._teacher.encode(batch["tokens"])
+        condition = Condition(embeds, pooled, time_ids(len(embeds)))
+        made: dict[str, Any] = {"latents": batch["latents"], "condition": condition}
+        if self._with_pixels:
+            made["pixels"] = to_unit_range(render(make_scenes("train", batch["indices"])))
+        return made
+
+
+def denoiser(unet: UNet2DConditionModel) -> Denoiser:
+    """A UNet of the generator with the schedule it was made for."""
+    return Denoiser(unet, Schedule.from_scheduler_config(SCHEDULER_CONFIG), str(SCHEDULER_CONFIG["prediction_type"]))
+
+
+def pipeline(shop: Workshop, teacher: Teacher, unet: nn.Module, scaling_factor: float) -> StableDiffusionXLPipeline:
+    """The stock pipeline around a UNet in training."""
+    vae = load_vae(shop)
+    vae.register_to_config(scaling_factor=scaling_factor)
+    return stock_pipeline(vae, tokenizer(shop), (teacher.text_encoder, teacher.text_encoder_2), unet)
+
+
+def sample_rows(pipe: StableDiffusionXLPipeline, steps: tuple[int, ...], guidance_scale: float) -> Tensor:
+    """uint8 images: the first validation captions at each number of steps, one after the other."""
+    prompts = captions(make_scenes("validation", range(_SAMPLES)))
+    return torch.cat([sample(pipe, prompts, steps=count, guidance_scale=guidance_scale) for count in steps])
+
+
+def data_note(config: TrainConfig) -> str:
+    """What a training with `config` reads, in words."""
+    return f"train images 0..{TRAIN_IMAGES - 1}, {config.steps * config.batch_size:,} seen"

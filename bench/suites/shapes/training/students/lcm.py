@@ -1,0 +1,57 @@
+"""Train the LCM student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from diffusers import LCMScheduler
+from torch import Tensor, nn
+
+from bench.suites.shapes.generator.networks import make_unet
+from bench.suites.shapes.training.stages import latents
+from bench.suites.shapes.training.students.common import (
+    Conditioned,
+    data_note,
+    denoiser,
+    load_teacher,
+    pipeline,
+    sample_rows,
+)
+from bench.suites.shapes.training.workshop import Workshop
+from methods.distill.loop import TrainConfig
+from methods.lcm.objective import LcmObjective, LcmRecipe
+
+LCM = TrainConfig(
+    steps=1200,
+    batch_size=128,
+    learning_rate=2e-3,
+    optimizer="muon",
+    vector_rate=3e-4,
+    ema_decay=0.995,
+    seed=31,
+    decay_fraction=0.5,
+    checkpoint_every=100,
+)
+LCM_RECIPE = LcmRecipe(w_min=1.0, w_max=6.0)
+LCM_GUIDANCE_SCALE = 5.0
+LCM_GUIDANCE_EMBEDDING = 64
+
+
+def train_lcm(shop: Workshop) -> None:
+    """Latent consistency distillation with embedded guidance."""
+    torch.manual_seed(LCM.seed)
+    teacher = load_teacher(shop)
+    unet = make_unet(time_cond_proj_dim=LCM_GUIDANCE_EMBEDDING)
+    unet.load_state_dict(teacher.unet.state_dict(), strict=False)
+    nn.init.zeros_(unet.time_embedding.cond_proj.weight)  # the student starts as the teacher
+    objective = LcmObjective(denoiser(unet), denoiser(teacher.unet), LCM_RECIPE)
+    batches = Conditioned(latents(shop, LCM.batch_size, LCM.seed), teacher, with_pixels=False)
+
+    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
+        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
+        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config, original_inference_steps=50, clip_sample=False)
+        return sample_rows(pipe, (1, 4), LCM_GUIDANCE_SCALE)
+
+    averages, made = shop.run("lcm", objective, batches, LCM, data=data_note(LCM), grid=grid, measure_every=200)
+    shop.finish("lcm", averages["student"].state_dict(), {**made, "recipe": vars(LCM_RECIPE)})
