@@ -6,6 +6,7 @@ range of any split can be made on its own, in any order, vectorised.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -16,7 +17,13 @@ from bench.suites.shapes import vocabulary as words
 
 SPLITS = {"train": 1, "validation": 2, "test": 3, "held-out": 4, "judge-train": 5, "judge-validation": 6}
 """Split name -> seed. `held-out` shows only the colour-shape pairs that train, validation and test never show; the two
-judge splits show all pairs, so that a judge can grade compositions a generator never saw."""
+judge splits show all pairs and turn objects by any angle, so that a judge can grade what a generator never saw."""
+
+WORLD = 2
+"""Raised whenever a split's pictures change: what was computed from them is then computed again."""
+
+TILT = 0.3
+"""Radians by which an object leans to either side at most, outside the judge splits."""
 
 _DRAWS = 64  # random numbers reserved for one scene
 
@@ -74,16 +81,24 @@ def make_scenes(split: str, indices: Sequence[int] | Tensor) -> Scenes:
     draw = _Draws(SPLITS[split], index)
     count = 1 + draw.integers(3)
     shape, colour = _distinct_pairs(draw, _allowed_pairs(split))
-    return _complete(draw, count, shape, colour)
+    return _complete(draw, count, shape, colour, (0.0, 2 * math.pi) if split.startswith("judge") else (-TILT, TILT))
 
 
 def redrawn(scenes: Scenes, seed: int) -> Scenes:
-    """Other pictures of the same captions: what a caption names is kept, everything else is drawn again from `seed`."""
+    """Other pictures of the same captions: what a caption names is kept, everything else is drawn again from `seed`,
+    turned by any angle."""
     draw = _Draws(seed + 1000, torch.arange(len(scenes)))
-    return _complete(draw, scenes.count, scenes.shape, scenes.colour, scenes)
+    return _complete(draw, scenes.count, scenes.shape, scenes.colour, (0.0, 2 * math.pi), scenes)
 
 
-def _complete(draw: _Draws, count: Tensor, shape: Tensor, colour: Tensor, named: Scenes | None = None) -> Scenes:
+def _complete(
+    draw: _Draws,
+    count: Tensor,
+    shape: Tensor,
+    colour: Tensor,
+    rotations: tuple[float, float],
+    named: Scenes | None = None,
+) -> Scenes:
     """Draw all that is left; with `named`, what its captions name is taken from it instead."""
     slots = words.MAX_OBJECTS
     texture = draw.integers(len(words.TEXTURES), slots)
@@ -92,7 +107,7 @@ def _complete(draw: _Draws, count: Tensor, shape: Tensor, colour: Tensor, named:
         texture = torch.where(named.names_texture[:, None], named.texture, texture)
         size = torch.where(named.names_size[:, None], named.size, size)
     radius = torch.where(size == 0, 4.9 + 0.5 * draw.uniform(slots), 6.9 + 0.6 * draw.uniform(slots))
-    rotation = 2 * torch.pi * draw.uniform(slots)
+    rotation = rotations[0] + (rotations[1] - rotations[0]) * draw.uniform(slots)
     relation = torch.where((count == 2) & (draw.uniform() < 0.6), draw.integers(2), torch.tensor(-1))
     relation = relation if named is None else named.relation
     x, y = _layout(draw, count, radius, relation)

@@ -16,7 +16,7 @@ from bench.suites.shapes.captions import captions
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.judges.load import load_judges
 from bench.suites.shapes.render import render
-from bench.suites.shapes.scenes import make_scenes
+from bench.suites.shapes.scenes import WORLD, make_scenes
 from bench.suites.shapes.zoo import Zoo, cache_folder, default_zoo
 
 REFERENCE = range(10_000, 20_000)
@@ -69,7 +69,7 @@ class ShapesSuite(Suite):
         path = (
             cache_folder()
             / "reference"
-            / f"{recogniser.name}-{recogniser.weights_hash[:12]}-{len(REFERENCE)}.safetensors"
+            / f"{recogniser.name}-{recogniser.weights_hash[:12]}-world{WORLD}-{len(REFERENCE)}.safetensors"
         )
         if not path.exists():
             features = torch.cat([recogniser(images) for images in reference_images()])
@@ -81,7 +81,7 @@ class ShapesSuite(Suite):
 
     @property
     def reference_protocol(self) -> str:
-        return f"{len(REFERENCE)} real images, shapes test {REFERENCE.start}..{REFERENCE.stop - 1}"
+        return f"{len(REFERENCE)} real images, world {WORLD} of shapes test {REFERENCE.start}..{REFERENCE.stop - 1}"
 
     def baseline_preference(self, prompts: Sequence[Prompt], seed: int) -> Tensor | None:
         """The teacher's scores at 25 steps, which ship for seed 0 and the suite's default prompts."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -13,9 +16,9 @@ from transformers import CLIPTokenizer
 from bench.judging import image_seed
 from bench.suites.shapes.captions import captions
 from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
-from bench.suites.shapes.generator.tokenizer import write_tokenizer
+from bench.suites.shapes.generator.tokenizer import load_tokenizer, write_tokenizer
 from bench.suites.shapes.render import render
-from bench.suites.shapes.scenes import make_scenes
+from bench.suites.shapes.scenes import WORLD, make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
 from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range, whiten
@@ -32,7 +35,7 @@ VAE = TrainConfig(
     steps=1700, batch_size=64, learning_rate=2e-3, weight_decay=0.0, ema_decay=0.995, seed=21, checkpoint_every=250
 )
 TEACHER = TrainConfig(
-    steps=9000,
+    steps=7800,
     batch_size=128,
     learning_rate=5e-3,
     optimizer="muon",
@@ -49,7 +52,15 @@ _WHITENING_IMAGES = 2048
 
 def tokenizer(shop: Workshop) -> CLIPTokenizer:
     """The generator's tokenizer; both text encoders use the same words."""
-    return write_tokenizer(shop.folder / "tokenizer", MAX_TOKENS)
+    folder = shop.folder / "tokenizer"
+    if not folder.exists():
+        partial = Path(tempfile.mkdtemp(prefix="tokenizer-", dir=shop.folder))
+        write_tokenizer(partial, MAX_TOKENS)
+        try:
+            partial.rename(folder)
+        except OSError:  # another process was faster
+            shutil.rmtree(partial)
+    return load_tokenizer(folder, MAX_TOKENS)
 
 
 def train_vae(shop: Workshop) -> None:
@@ -83,7 +94,7 @@ def load_vae(shop: Workshop) -> AutoencoderKL:
 
 def latents(shop: Workshop, batch_size: int, seed: int) -> LatentBatches:
     """The latents of the train split under the autoencoder that is there, encoded on first use and cached."""
-    path = shop.folder / f"latents-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
+    path = shop.folder / f"latents-world{WORLD}-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
     if not path.exists() and current_share().rank == 0:
         for done in write_latents(path, load_vae(shop), tokenizer(shop)):
             if done % 16384 == 0:
