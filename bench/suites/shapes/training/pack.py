@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ LIMIT_BYTES = 40 * 2**20
 def pack_zoo(shop: Workshop, folder: Path, limit: int | None = LIMIT_BYTES) -> None:
     """Write the zoo to `folder`: what is finished, then the baseline's scores, which need the packed teacher.
 
-    Students that would take it over `limit` bytes are left out, the last of `STUDENTS` first; None is no limit.
+    A student that would take it over `limit` bytes is left out, in the order of `STUDENTS`; None is no limit.
     """
     teacher = shop.weights("teacher")
     files: dict[str, dict[str, Tensor]] = {
@@ -77,10 +77,10 @@ def pack_zoo(shop: Workshop, folder: Path, limit: int | None = LIMIT_BYTES) -> N
         "clip": shop.weights("clip"),
         "preference": {k: v for k, v in shop.weights("preference").items() if not k.startswith("text_")},
     }
-    students, left_out = _that_fit(shop, _bytes(files), math.inf if limit is None else limit)
+    students, left_out = students_that_fit(shop, _bytes(files), math.inf if limit is None else limit)
     files |= students
     made = {name: _note(shop, name) for name in (*files, *_SHARED)}
-    checkpoints = _checkpoints(students)
+    checkpoints = assembled(students)
     scaling_factor = float(_note(shop, "teacher")["scaling_factor"])
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(shop.folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
@@ -90,7 +90,9 @@ def pack_zoo(shop: Workshop, folder: Path, limit: int | None = LIMIT_BYTES) -> N
     write_zoo(folder, files, made, checkpoints, scaling_factor, left_out)
 
 
-def _that_fit(shop: Workshop, used: int, limit: float) -> tuple[dict[str, dict[str, Tensor]], dict[str, LeftOut]]:
+def students_that_fit(
+    shop: Workshop, used: int, limit: float
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, LeftOut]]:
     """The finished students in order while they fit beside `used` bytes, and those that do not."""
     fitting: dict[str, dict[str, Tensor]] = {}
     left_out: dict[str, LeftOut] = {}
@@ -113,11 +115,12 @@ def _bytes(files: Mapping[str, Mapping[str, Tensor]]) -> int:
     return sum(tensor.numel() * 2 + 128 for tensors in files.values() for tensor in tensors.values())
 
 
-def _checkpoints(students: Mapping[str, object]) -> dict[str, Checkpoint]:
+def assembled(students: Iterable[str]) -> dict[str, Checkpoint]:
     """What can be assembled: the teacher, every student, and the LoRA on the second base where both are there."""
-    made = {name: Checkpoint(name, RECIPES.get(name, RECIPES["teacher"])) for name in ("teacher", *students)}
+    names = ("teacher", *students)
+    made = {name: Checkpoint(name, RECIPES.get(name, RECIPES["teacher"])) for name in names}
     for name, base in (("lcm-lora", "teacher"), ("lcm-lora-style", "style")):
-        if "lcm-lora" in students and base in made:
+        if "lcm-lora" in names and base in names:
             made[name] = Checkpoint(base, RECIPES["lcm-lora"], lora="lcm-lora")
     return made
 
