@@ -15,8 +15,8 @@ from torch import Tensor
 from bench.suites.shapes.generator.networks import LATENT_CHANNELS, LATENT_SIZE, POOLED_WIDTH, TEXT_WIDTHS, make_unet
 from methods.distill.checkpoint import CHECKPOINT
 from methods.distill.denoiser import Condition
-from methods.distill.lora import TARGETS, Adapter, add_lora, save_lora, what_learns
 from methods.distill.loop import TrainConfig, restore, train
+from methods.distill.lora import TARGETS, Adapter, add_lora, save_lora, what_learns
 from methods.distill.objective import Batch
 from methods.errors import WeightsError
 from methods.lcm import LCMLoRA

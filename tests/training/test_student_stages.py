@@ -1,7 +1,8 @@
-"""The stages of progressive distillation, LCM-LoRA and the second base, from a random teacher to assembled pipelines."""
+"""The stages of progressive distillation, LCM-LoRA and the second base, from a random teacher to pipelines."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -104,8 +105,6 @@ def written(shop: Workshop, folder: Path, limit: float) -> Zoo:
 
 
 def test_every_stage_is_finished_and_says_what_it_cost(shop: Workshop) -> None:
-    import json
-
     for name in ("pd", "pd/32to16", "pd/16to8", "pd/8to4", "pd/4to2", "pd/2to1", "lcm-lora", "style"):
         assert shop.finished(name)
         made = json.loads((shop.stage(name) / MADE).read_text(encoding="utf-8"))
@@ -121,7 +120,7 @@ def test_a_round_starts_from_the_student_of_the_round_before(shop: Workshop) -> 
     """A step of a warmed-up optimiser is short: the weights stay close to where they began."""
     rounds = [shop.weights(f"pd/{name}") for name in ("32to16", "16to8", "8to4")]
     near = [distance(rounds[0], rounds[1]), distance(rounds[1], rounds[2])]
-    assert 0 < min(near)
+    assert min(near) > 0
     assert max(near) < distance(rounds[0], rounds[2])
 
 
