@@ -26,7 +26,7 @@ from methods.distill.lora import Adapter, add_lora
 from methods.lcm import LCMLoRA
 from methods.lcm.objective import LcmObjective, LcmRecipe
 
-LCM_LORA = replace(LCM, steps=1000, seed=33)
+LCM_LORA = replace(LCM, seed=33)
 LORA_RANK = 16
 _W = guidance_weight(LCM_GUIDANCE_SCALE)
 LCM_LORA_RECIPE = LcmRecipe(w_min=_W, w_max=_W)
