@@ -106,17 +106,18 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
 
 
 def _loader(plan: Plan, suite: Suite) -> Loader:
-    """Loads by name from the suite's checkpoint or the folder given, once for consecutive cells of a method."""
+    """Loads by name from the suite's checkpoint or the folder given, once for consecutive cells of a checkpoint."""
     last: dict[str, Loaded] = {}
 
     def load(cell: Cell) -> Loaded:
-        if cell.method not in last:
+        cls, given = _methods().load(cell.method), plan.weights.get(cell.method)
+        name = cell.method if given else cls.info.checkpoint(cell.num_inference_steps)
+        if name not in last:
             last.clear()  # free the last method before the next one is loaded
-            folder = plan.weights.get(cell.method) or suite.checkpoint(cell.method)
-            cls = _methods().load(cell.method)
+            folder = given or suite.checkpoint(name)
             method = cls.load(folder, device=torch.device(cell.device), dtype=getattr(torch, cell.dtype))
-            last[cell.method] = Loaded(method, provenance.folder_hash(folder))
-        return last[cell.method]
+            last[name] = Loaded(method, provenance.folder_hash(folder))
+        return last[name]
 
     return load
 

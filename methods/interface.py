@@ -16,7 +16,10 @@ Guidance = Literal["none", "classifier-free", "embedded"]
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """What a method is called and where it comes from. `steps` are the step counts it is meant for, best first."""
+    """What a method is called and where it comes from. `steps` are the step counts it is meant for, best first.
+
+    `checkpoint_per_step_count` says that each count of `steps` has weights of its own.
+    """
 
     name: str
     title: str
@@ -24,6 +27,16 @@ class MethodInfo:
     arxiv: str | None
     licence: str
     steps: tuple[int, ...]
+    checkpoint_per_step_count: bool = False
+
+    def checkpoint(self, num_inference_steps: int) -> str:
+        """The name of the weights that serve a step count: the method's, or "<name>-<steps>" where each has its own.
+
+        A count without weights of its own is given those of `steps[0]`, whose recipe then says why it does not fit.
+        """
+        if not self.checkpoint_per_step_count:
+            return self.name
+        return f"{self.name}-{num_inference_steps if num_inference_steps in self.steps else self.steps[0]}"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,17 @@ from transformers.utils import logging as transformers_logging
 from methods.errors import WeightsError
 from methods.interface import Recipe
 from methods.recipes import read_recipe, write_recipe
-from methods.weights import NETWORKS, check_folder, stored_names
+from methods.weights import LORA, NETWORKS, check_folder, stored_names
 
-__all__ = ["apply_recipe", "load_pipeline", "make_scheduler", "quiet_libraries", "read_recipe", "write_recipe"]
+__all__ = [
+    "apply_recipe",
+    "fuse_lora",
+    "load_pipeline",
+    "make_scheduler",
+    "quiet_libraries",
+    "read_recipe",
+    "write_recipe",
+]
 
 
 def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
@@ -43,6 +51,22 @@ def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
         getattr(pipe, name).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
+
+
+def fuse_lora(pipe: Any, folder: Path) -> None:
+    """Add the LoRA in `folder` to the weights of `pipe`, whose UNet is an ordinary one again afterwards.
+
+    Raises:
+        WeightsError: where it does not fit the pipeline's UNet.
+    """
+    try:
+        with quiet_libraries():
+            pipe.load_lora_weights(folder, weight_name=LORA, local_files_only=True)
+            pipe.fuse_lora(components=["unet"])
+            pipe.unload_lora_weights()
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+        raise WeightsError(f"{folder / LORA}: diffusers cannot load it: {_first_line(error)}") from error
+    pipe.unet.eval().requires_grad_(False)
 
 
 def apply_recipe(pipe: Any, recipe: Recipe) -> None:

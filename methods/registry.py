@@ -12,6 +12,11 @@ METHODS = NameTable(
         "sdxl-ddim": ("methods.sdxl:SDXLDDIM", "the undistilled baseline, DDIM"),
         "sdxl-dpmpp": ("methods.sdxl:SDXLDPMpp", "the undistilled baseline, DPM-Solver++ (2M)"),
         "lcm": ("methods.lcm:LCM", "latent consistency distillation, 1 to 8 steps"),
+        "lcm-lora": ("methods.lcm:LCMLoRA", "latent consistency distillation into a LoRA on the base, 1 to 8 steps"),
+        "pd": (
+            "methods.progressive:ProgressiveDistillation",
+            "progressive distillation, a checkpoint each for 4, 2, 1",
+        ),
         "add": ("methods.add:ADD", "adversarial diffusion distillation, 1 to 4 steps"),
     },
     "fewstep.methods",

@@ -121,7 +121,8 @@ class PipelineMethod(Method):
     def _wrong_steps(self, request: SampleRequest) -> str | None:
         steps, (fewest, most) = request.num_inference_steps, self.recipe.allowed_steps
         if not fewest <= steps <= most:
-            return f"{steps} steps; this checkpoint is meant for {fewest} to {most}"
+            meant = f"{fewest} to {most}" if most > fewest else f"{most} alone"
+            return f"{steps} steps; this checkpoint is meant for {meant}"
         if steps not in self.recipe.timesteps and steps not in self._spacing_reasons:
             self._spacing_reasons[steps] = self._wrong_spacing(steps)
         return self._spacing_reasons.get(steps)

@@ -20,6 +20,8 @@ MODEL_INDEX = "model_index.json"
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 PIPELINE_CLASS = "StableDiffusionXLPipeline"
 NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
+LORA = "pytorch_lora_weights.safetensors"
+"""diffusers' name of a LoRA, here beside the parts of the pipeline that it was trained on."""
 SAFE_LIBRARIES = ("diffusers", "transformers")
 
 
@@ -38,6 +40,19 @@ def check_folder(folder: Path) -> None:
     for network in NETWORKS:
         for path in weight_files(folder / network):
             _check_header(path)
+
+
+def check_lora(folder: Path) -> None:
+    """Check that a whole LoRA lies in `folder`, beside the parts of the pipeline that it is added to.
+
+    Raises:
+        WeightsError: where it is missing or damaged.
+    """
+    path = folder / LORA
+    if folder.is_dir() and not path.exists():
+        raise WeightsError(f"{path}: missing; put the LoRA's file there, beside the parts of its base pipeline")
+    if path.exists():
+        _check_header(path)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -81,6 +96,8 @@ def sha256(path: Path) -> str:
 def _all_weight_files(folder: Path) -> Iterator[Path]:
     for network in NETWORKS:
         yield from weight_files(folder / network)
+    if (folder / LORA).exists():
+        yield folder / LORA
 
 
 def _check_index(folder: Path) -> None:

@@ -29,6 +29,14 @@ def tiny_embedded_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_pipeline(folder, time_cond_proj_dim=GUIDANCE_EMBEDDING_WIDTH)
 
 
+@pytest.fixture(scope="session")
+def tiny_lora_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random teacher with a random LoRA beside its parts. Never write into it."""
+    from tests.tiny import write_tiny_lora_pipeline
+
+    return write_tiny_lora_pipeline(tmp_path_factory.mktemp("tiny") / "lora")
+
+
 @pytest.fixture
 def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Callable[[], Path]:
     """A fresh copy of the random teacher that a test may damage."""

@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.suites.shapes.generator import networks
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
+from methods.distill.lora import Adapter, add_lora, save_lora
 
 TEACHER_SCHEDULER = {
     "beta_schedule": "scaled_linear",
@@ -33,6 +34,17 @@ def write_tiny_pipeline(folder: Path, *, time_cond_proj_dim: int | None = None, 
         pipe = _pipeline(folder / "tokenizer", time_cond_proj_dim)
         _strengthen(pipe.unet, ("add_embedding", "time_embedding.cond_proj", "attn2.to_v", "attn2.to_out"))
     pipe.save_pretrained(folder)
+    return folder
+
+
+def write_tiny_lora_pipeline(folder: Path, seed: int = 0) -> Path:
+    """Write a random pipeline with a random LoRA into `folder`."""
+    write_tiny_pipeline(folder, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = networks.make_unet()
+        add_lora(unet, rank=4)
+        save_lora(folder, {name: 0.1 * torch.randn_like(tensor) for name, tensor in Adapter(unet).tensors().items()})
     return folder
 
 

@@ -33,6 +33,7 @@ def add_parser(commands: Subparsers) -> None:
         help="train teacher and students in N processes that share every batch (default: 1); on a\n"
         "CPU one process a core is faster than one with as many threads",
     )  # fmt: skip
+    parser.add_argument("--no-limit", action="store_true", help="pack all students, however large the zoo becomes")
     parser.set_defaults(main=main)
 
 

@@ -43,9 +43,11 @@ class Suite(ABC):
         """float32 (N,): the baseline's preference score for the same prompts and seed, None where it is not stored."""
 
     @abstractmethod
-    def checkpoint(self, method: str) -> Path:
-        """The pipeline folder that `method` runs on in this suite, assembled on first use.
+    def checkpoint(self, name: str) -> Path:
+        """The pipeline folder of the weights that a method runs on in this suite, assembled on first use.
+
+        `name` is the method's, or "<method>-<steps>" for one that has a checkpoint for each step count.
 
         Raises:
-            WeightsError: where the suite has no weights for the method, naming the command that makes them.
+            WeightsError: where the suite has no such weights, naming the command that makes them.
         """

@@ -51,7 +51,8 @@ class Draws:
         return self.share.rows(torch.randint(low, high, (n * self.share.ranks, *shape), generator=self.rng))
 
     def stratified(self, n: int) -> Tensor:
-        """Uniform numbers (n,), one in each of equal intervals over the whole batch, shuffled, for less variance."""
+        """Numbers (n,) in 0..1, never 1, one in each of equal intervals over the whole batch, shuffled."""
         whole = n * self.share.ranks
         u = (torch.arange(whole) + torch.rand(whole, generator=self.rng)) / whole
+        u = u.clamp_max(1 - 2**-24)  # whole - 1 plus nearly 1 is whole, rounded
         return self.share.rows(u[torch.randperm(whole, generator=self.rng)])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.interface import Method, SampleRequest
-from methods.lcm import LCM
+from methods.lcm import LCM, LCMLoRA
 from methods.registry import METHODS
 from methods.sampling import PipelineMethod
 from methods.sdxl import SDXL
@@ -26,7 +26,8 @@ def weights(request: pytest.FixtureRequest) -> Path:
     """Random weights of the kind that the method in the test's parameter `name` needs."""
     kind: type[PipelineMethod] = METHODS.load(request.node.callspec.params["name"])
     embedded = kind.default_recipe.guidance == "embedded"
-    folder: Path = request.getfixturevalue("tiny_embedded_pipeline" if embedded else "tiny_pipeline")
+    plain = "tiny_embedded_pipeline" if embedded else "tiny_pipeline"
+    folder: Path = request.getfixturevalue("tiny_lora_pipeline" if issubclass(kind, LCMLoRA) else plain)
     return folder
 
 

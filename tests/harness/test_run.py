@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench import provenance
 from bench.record import Record, read_records
 from bench.report.frame import TIDY_COLUMNS
-from tests.harness import tables
+from tests.harness import fakes, tables
 from tests.harness.fakes import Control
 
 Bench = Callable[..., int]
@@ -326,3 +327,27 @@ def test_records_name_no_place_or_person(toy: Control, bench: Bench, out: Path, 
     for secret in (str(tmp_path), str(Path.home()), os.uname().nodename):
         assert secret not in text
     assert '"command": "python -m bench run --methods add --steps 1' in text
+
+
+def test_a_checkpoint_for_each_step_count_is_loaded_for_its_cells(
+    toy: Control, bench: Bench, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes.FakeADD, "info", replace(fakes.FakeADD.info, checkpoint_per_step_count=True))
+    for steps, shift in ((1, "0.1"), (4, "0.2")):
+        (tmp_path / "weights" / f"add-{steps}").mkdir()
+        (tmp_path / "weights" / f"add-{steps}" / "weights.txt").write_text(shift)
+    assert bench("--methods", "add", "--steps", "1,4") == 0
+    assert toy.loads == ["add", "add"]
+    found = records(out)
+    weights = [found["add", steps].provenance["weights"] for steps in (1, 4)]
+    folders = [tmp_path / "weights" / name for name in ("add-1", "add-4")]
+    assert weights == [provenance.folder_hash(folder) for folder in folders]
+    assert weights[0] != weights[1]
+
+
+def test_a_folder_given_by_the_user_serves_every_step_count(
+    toy: Control, bench: Bench, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes.FakeADD, "info", replace(fakes.FakeADD.info, checkpoint_per_step_count=True))
+    assert bench("--methods", "add", "--steps", "1,4", "--weights", f"add={tmp_path / 'weights' / 'add'}") == 0
+    assert toy.loads == ["add"]

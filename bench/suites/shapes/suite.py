@@ -91,9 +91,9 @@ class ShapesSuite(Suite):
             return None
         return stored[indices]
 
-    def checkpoint(self, method: str) -> Path:
-        """The pipeline folder of `method`: its own where the zoo has one, the teacher's for the `sdxl` baselines."""
-        return self.zoo.pipeline("teacher" if method.split("-")[0] == "sdxl" else method)
+    def checkpoint(self, name: str) -> Path:
+        """The pipeline folder of `name`: its own where the zoo has one, the teacher's for the `sdxl` baselines."""
+        return self.zoo.pipeline("teacher" if name.split("-")[0] == "sdxl" else name)
 
 
 def reference_images() -> Iterator[Tensor]:

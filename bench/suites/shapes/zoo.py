@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from bench.errors import WeightsError
 from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
 from bench.suites.shapes.info import ZOO
+from methods.distill.lora import save_lora
 from methods.interface import Recipe
 from methods.pipelines import quiet_libraries
 from methods.recipes import recipe_from_json, write_recipe
@@ -44,6 +45,9 @@ SCHEDULER_CONFIG: Mapping[str, Any] = {
 """The generator's schedule: SDXL's betas at zero terminal SNR, so that one step from pure noise is well defined."""
 
 CACHE_VARIABLE = "FEWSTEP_CACHE"
+PACKED = "zoo"
+"""The training target that packs what is trained into the zoo."""
+
 _LAYOUT = 1  # raised when the same weights are assembled in another way, so that no older folder is used
 
 
@@ -51,6 +55,28 @@ def cache_folder() -> Path:
     """Where assembled pipelines and computed reference features are kept: $FEWSTEP_CACHE or the user's cache."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else user_cache_path("fewstep-bench")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pipeline that the zoo can assemble: the file of its UNet, how it is sampled, the file of its LoRA if any."""
+
+    unet: str
+    recipe: Recipe
+    lora: str | None = None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Why the zoo has no weights for a checkpoint: it had no room for what `target` trains in `seconds`."""
+
+    target: str
+    seconds: float
+
+
+def training_target(checkpoint: str) -> str:
+    """What `bench train` is given to make a checkpoint's weights; progressive distillation makes all of its own."""
+    return "pd" if checkpoint.startswith("pd-") else checkpoint
 
 
 class Zoo:
@@ -104,9 +130,7 @@ class Zoo:
             WeightsError: where the zoo has no such checkpoint, naming the command that trains it.
         """
         if checkpoint not in self.checkpoints:
-            raise WeightsError(
-                f"no weights for {checkpoint!r} in the shapes zoo; `python -m bench train {checkpoint}` makes them"
-            )
+            raise WeightsError(self._absence(checkpoint))
         digest = sha256(self.folder / "manifest.json")[:12]
         folder = cache_folder() / "zoo" / f"{digest}-{_LAYOUT}" / checkpoint
         if not folder.exists():
@@ -119,6 +143,19 @@ class Zoo:
                 shutil.rmtree(partial)
         return folder
 
+    def _absence(self, checkpoint: str) -> str:
+        """Why a checkpoint is not there, and the command and, where it is known, the time that trains it."""
+        left_out = self.manifest.get("left_out", {}).get(checkpoint)
+        limit = "" if left_out is None else " --no-limit"
+        command = f"`python -m bench train {training_target(checkpoint)} {PACKED}{limit}`"
+        if left_out is None:
+            return f"no weights for {checkpoint!r} in the shapes zoo; {command} makes them"
+        minutes = max(1, round(left_out["seconds"] / 60))
+        return (
+            f"no weights for {checkpoint!r} in the shapes zoo, which had no room for them;"
+            f" {command} makes them in about {minutes} minute{'s' if minutes > 1 else ''}"
+        )
+
     def _assemble(self, checkpoint: str, folder: Path) -> None:
         entry = self.manifest["checkpoints"][checkpoint]
         build_pipeline(
@@ -127,6 +164,7 @@ class Zoo:
             self.tensors(entry["unet"]),
             scaling_factor=self.manifest["scaling_factor"],
             recipe=recipe_from_json(entry["recipe"]),
+            lora=self.tensors(entry["lora"]) if entry.get("lora") else None,
         )
 
 
@@ -137,8 +175,9 @@ def build_pipeline(
     *,
     scaling_factor: float,
     recipe: Recipe,
+    lora: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write an ordinary `StableDiffusionXLPipeline` folder, with its recipe and hashes beside it.
+    """Write an ordinary `StableDiffusionXLPipeline` folder, with its recipe, its hashes and a LoRA if any beside it.
 
     Weights are written in float32, so that stock `from_pretrained(folder)` needs no further argument: left to itself,
     transformers would keep half precision where diffusers would not.
@@ -155,6 +194,8 @@ def build_pipeline(
     unet.load_state_dict(unet_tensors)
     with quiet_libraries():
         stock_pipeline(vae, words, encoders, unet).save_pretrained(folder)
+    if lora is not None:
+        save_lora(folder, lora)
     write_recipe(folder, recipe)
     write_manifest(folder)
 
@@ -180,8 +221,9 @@ def write_zoo(
     folder: Path,
     files: Mapping[str, Mapping[str, Tensor]],
     made: Mapping[str, Mapping[str, Any]],
-    checkpoints: Mapping[str, tuple[str, Recipe]],
+    checkpoints: Mapping[str, Checkpoint],
     scaling_factor: float,
+    left_out: Mapping[str, LeftOut] | None = None,
 ) -> None:
     """Write every file in half precision and the manifest last.
 
@@ -189,8 +231,9 @@ def write_zoo(
         folder: Made if need be; files of an earlier zoo in it are replaced.
         files: Name -> tensors.
         made: Name -> the note of what made it.
-        checkpoints: Name of a pipeline -> (file of its UNet, recipe).
+        checkpoints: What can be assembled, by name.
         scaling_factor: Of the latents.
+        left_out: Checkpoints that were trained and had no room.
     """
     folder.mkdir(parents=True, exist_ok=True)
     listed: dict[str, Any] = {}
@@ -201,13 +244,15 @@ def write_zoo(
         listed[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "made": dict(made.get(name, {}))}
     manifest = {
         "files": listed,
-        "checkpoints": {
-            name: {"unet": unet, "recipe": json.loads(json.dumps(asdict(recipe)))}
-            for name, (unet, recipe) in checkpoints.items()
-        },
+        "checkpoints": {name: _without_none(asdict(checkpoint)) for name, checkpoint in checkpoints.items()},
         "scaling_factor": scaling_factor,
+        "left_out": {name: asdict(entry) for name, entry in (left_out or {}).items()},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _without_none(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 @cache

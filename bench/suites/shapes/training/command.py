@@ -16,11 +16,15 @@ from rich.console import Console
 from bench.errors import UsageError
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
-from bench.suites.shapes.training.pack import pack_zoo
+from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.stages import train_teacher, train_vae
 from bench.suites.shapes.training.students.add import train_add
 from bench.suites.shapes.training.students.lcm import train_lcm
+from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
+from bench.suites.shapes.training.students.progressive import train_pd
+from bench.suites.shapes.training.students.style import show_plugged, train_style
 from bench.suites.shapes.training.workshop import Workshop
+from bench.suites.shapes.zoo import PACKED as PACK
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
 from methods.errors import FewstepError
@@ -48,10 +52,12 @@ STAGES: dict[str, Stage] = {
     "teacher": Stage("generator: text encoders and UNet, SDXL in miniature", ("vae",), train_teacher, True),
     "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
     "add": Stage("student: adversarial diffusion distillation", ("teacher", "eye"), train_add, True),
+    "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
+    "pd": Stage("student: progressive distillation, a checkpoint for 4, 2, 1 steps", ("teacher",), train_pd, True),
+    "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
+    "lcm-lora-style": Stage("the same LoRA on the second base: a sheet", ("lcm-lora", "style"), show_plugged),
 }
 """In the order in which everything is trained."""
-
-PACK = "zoo"
 
 
 def main(args: argparse.Namespace) -> int:
@@ -77,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
             return 0
     if PACK in targets:
         console.print(f"zoo: packing into {ZOO}")
-        pack_zoo(shop, ZOO)
+        pack_zoo(shop, ZOO, limit=None if args.no_limit else LIMIT_BYTES)
     return 0
 
 
@@ -135,5 +141,5 @@ def _ordered(targets: list[str]) -> list[str]:
 def _print_list(shop: Workshop) -> None:
     for name, stage in STAGES.items():
         state = "trained" if shop.finished(name) else "-"
-        print(f"{name:12} {state:8} {stage.summary}")
-    print(f"{PACK:12} {'':8} pack everything into {ZOO}")
+        print(f"{name:14} {state:8} {stage.summary}")
+    print(f"{PACK:14} {'':8} pack everything into {ZOO}")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +17,12 @@ from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
+from bench.suites.shapes.training.students.progressive import stage_of
 from bench.suites.shapes.training.workshop import MADE, Workshop
-from bench.suites.shapes.zoo import Zoo, write_zoo
+from bench.suites.shapes.zoo import Checkpoint, LeftOut, Zoo, training_target, write_zoo
 from methods.interface import Recipe, SampleRequest
+from methods.lcm import LCMLoRA
+from methods.progressive import ProgressiveDistillation
 from methods.sdxl import SDXLEuler
 
 TEACHER_GUIDANCE_SCALE = 5.0
@@ -42,12 +48,26 @@ RECIPES = {
         scheduler_config={"timestep_spacing": "trailing"},
         allowed_steps=(1, 4),
     ),
+    "lcm-lora": LCMLoRA.default_recipe,
+    **{
+        f"pd-{steps}": replace(ProgressiveDistillation.default_recipe, allowed_steps=(steps, steps))
+        for steps in ProgressiveDistillation.info.steps
+    },
 }
 """How each checkpoint of the suite is sampled."""
 
+STUDENTS = ("add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1", "style")
+"""In the order in which they are packed while there is room."""
 
-def pack_zoo(shop: Workshop, folder: Path) -> None:
-    """Write the zoo to `folder`: everything finished, then the baseline's scores, which need the packed teacher."""
+LIMIT_BYTES = 40 * 2**20
+"""Of all weights together."""
+
+
+def pack_zoo(shop: Workshop, folder: Path, limit: int | None = LIMIT_BYTES) -> None:
+    """Write the zoo to `folder`: what is finished, then the baseline's scores, which need the packed teacher.
+
+    A student that would take it over `limit` bytes is left out, in the order of `STUDENTS`; None is no limit.
+    """
     teacher = shop.weights("teacher")
     files: dict[str, dict[str, Tensor]] = {
         "vae": shop.weights("vae"),
@@ -57,17 +77,57 @@ def pack_zoo(shop: Workshop, folder: Path) -> None:
         "clip": shop.weights("clip"),
         "preference": {k: v for k, v in shop.weights("preference").items() if not k.startswith("text_")},
     }
-    students = [name for name in ("lcm", "add") if shop.finished(name)]
-    files |= {name: shop.weights(name) for name in students}
+    students, left_out = students_that_fit(shop, _bytes(files), math.inf if limit is None else limit)
+    files |= students
     made = {name: _note(shop, name) for name in (*files, *_SHARED)}
-    checkpoints = {name: (name, RECIPES[name]) for name in ("teacher", *students)}
+    checkpoints = assembled(students)
     scaling_factor = float(_note(shop, "teacher")["scaling_factor"])
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(shop.folder / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
-    write_zoo(folder, files, made, checkpoints, scaling_factor)
+    write_zoo(folder, files, made, checkpoints, scaling_factor, left_out)
     files["baseline"] = {"seed-0": baseline_scores(Zoo(folder), seed=0)}
     made["baseline"] = {"steps": BASELINE_STEPS, "method": SDXLEuler.info.name, "prompts": INFO.default_limit}
-    write_zoo(folder, files, made, checkpoints, scaling_factor)
+    write_zoo(folder, files, made, checkpoints, scaling_factor, left_out)
+
+
+def students_that_fit(
+    shop: Workshop, used: int, limit: float
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, LeftOut]]:
+    """The finished students in order while they fit beside `used` bytes, and those that do not."""
+    fitting: dict[str, dict[str, Tensor]] = {}
+    left_out: dict[str, LeftOut] = {}
+    for name in STUDENTS:
+        if not shop.finished(_stage(name)):
+            continue
+        tensors = shop.weights(_stage(name))
+        if used + _bytes({name: tensors}) <= limit:
+            fitting[name] = tensors
+            used += _bytes({name: tensors})
+        else:
+            target = training_target(name)
+            trained = target if shop.finished(target) else _stage(name)
+            left_out[name] = LeftOut(target, float(_note(shop, trained)["seconds"]))
+    return fitting, left_out
+
+
+def _bytes(files: Mapping[str, Mapping[str, Tensor]]) -> int:
+    """How large the files will be: half precision, and a header of about a hundred bytes a tensor."""
+    return sum(tensor.numel() * 2 + 128 for tensors in files.values() for tensor in tensors.values())
+
+
+def assembled(students: Iterable[str]) -> dict[str, Checkpoint]:
+    """What can be assembled: the teacher, every student, and the LoRA on the second base where both are there."""
+    names = ("teacher", *students)
+    made = {name: Checkpoint(name, RECIPES.get(name, RECIPES["teacher"])) for name in names}
+    for name, base in (("lcm-lora", "teacher"), ("lcm-lora-style", "style")):
+        if "lcm-lora" in names and base in names:
+            made[name] = Checkpoint(base, RECIPES["lcm-lora"], lora="lcm-lora")
+    return made
+
+
+def _stage(name: str) -> str:
+    """The training stage of a student's weights."""
+    return stage_of(int(name.removeprefix("pd-"))) if name.startswith("pd-") else name
 
 
 def baseline_scores(zoo: Zoo, seed: int, n: int = INFO.default_limit) -> Tensor:
@@ -100,6 +160,6 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _note(shop: Workshop, name: str) -> dict[str, Any]:
     """What made a file; the text encoders were trained with the teacher."""
-    path = shop.stage("teacher" if name in _SHARED else name) / MADE
+    path = shop.stage("teacher" if name in _SHARED else _stage(name)) / MADE
     note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return note
