@@ -96,7 +96,7 @@ class _AsOnAGpu(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             query, key, value = args[:3] if len(args) >= 3 else (kwargs["query"], kwargs["key"], kwargs["value"])
-            return _FusedAttention.apply(query, key, value)  # type: ignore[no-untyped-call]
+            return _FusedAttention.apply(query, key, value)
         if func in _PRODUCTS and len(args) >= 2:
             return func(args[0].to(args[1].dtype), *args[1:], **kwargs)
         if func in _NORMALISATIONS:

@@ -23,7 +23,7 @@ from bench.errors import FewstepError
 from bench.fullscale import sdxl_base
 from bench.fullscale.activations import Activations, activations
 from bench.fullscale.request import FullScale
-from bench.fullscale.students import LCM_GUIDANCE_EMBEDDING
+from bench.fullscale.students import with_guidance_input
 from bench.fullscale.teacher import UnitRangeDino, feature_depths
 from methods.add.discriminator import Discriminator
 from methods.pipelines import quiet_libraries
@@ -193,9 +193,9 @@ def _forward(unet: Any, request: FullScale, parts: Parts) -> None:
 
 
 def _student(request: FullScale, parts: Parts) -> Any:
-    embedded = {"time_cond_proj_dim": LCM_GUIDANCE_EMBEDDING} if request.method == "lcm" else {}
+    config = with_guidance_input(parts.unet.config) if request.method == "lcm" else parts.unet.config
     with META, quiet_libraries():
-        return UNet2DConditionModel.from_config({**parts.unet.config, **embedded})
+        return UNet2DConditionModel.from_config(config)
 
 
 def _discriminator(parts: Parts) -> Discriminator:

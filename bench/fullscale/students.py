@@ -6,7 +6,7 @@ What a paper gives is named; the rest is our choice for SDXL, and an option of t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,13 +51,13 @@ class Made:
 def make_add(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
     """Adversarial diffusion distillation with DINOv2 under the discriminator. Iterations and batch: its ablations'."""
     dino = load_features(request.features)
-    features = FrozenFeatures(dino, feature_depths(int(dino.config.num_hidden_layers)))  # type: ignore[arg-type]
+    features = FrozenFeatures(dino, feature_depths(int(dino.config.num_hidden_layers)))
     student = _trainable(pipe.unet, request)
     vae = FullPrecisionVae(pipe.vae)
     if request.gradient_checkpointing:
         pipe.vae.enable_gradient_checkpointing()
     teacher = _frozen(pipe, frozen)
-    objective = AddObjective(_denoiser(pipe, student), teacher, vae, features, ADD_RECIPE)  # type: ignore[arg-type]
+    objective = AddObjective(_denoiser(pipe, student), teacher, vae, features, ADD_RECIPE)
     config = replace(
         _config(request, 1e-5), learning_rates={"discriminator": 1e-4}, betas=(0.0, 0.99), weight_decay=0.0
     )
@@ -67,7 +67,7 @@ def make_add(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
 
 def make_lcm(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
     """Latent consistency distillation with embedded guidance; the learning rate is that of its paper."""
-    student = UNet2DConditionModel.from_config({**pipe.unet.config, "time_cond_proj_dim": LCM_GUIDANCE_EMBEDDING})
+    student = UNet2DConditionModel.from_config(with_guidance_input(pipe.unet.config))
     student.load_state_dict(pipe.unet.state_dict(), strict=False)
     nn.init.zeros_(student.time_embedding.cond_proj.weight)  # the student starts as the teacher
     student = _trainable(student, request, copied=False)
@@ -78,6 +78,14 @@ def make_lcm(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
 
 
 STUDENTS: dict[str, Callable[[Any, FullScale, torch.dtype], Made]] = {"add": make_add, "lcm": make_lcm}
+
+
+def with_guidance_input(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A UNet's config with an input for an embedded guidance scale."""
+    given = {
+        name: value for name, value in config.items() if name != "_use_default_values"
+    }  # else ours would be dropped
+    return {**given, "time_cond_proj_dim": LCM_GUIDANCE_EMBEDDING}
 
 
 class FullPrecisionVae(nn.Module):

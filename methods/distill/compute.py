@@ -75,8 +75,9 @@ def rows_of(value: Any, share: Share) -> Any:
     Raises:
         TypeError: for something without rows.
     """
+    rows: Any = value
     if isinstance(value, Tensor | list | tuple):
-        return share.rows(value)
+        return share.rows(rows)
     if isinstance(value, Mapping):
         return {key: rows_of(item, share) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ from methods.add import ADD
 from methods.interface import SampleRequest
 from methods.lcm import LCM
 from tests.fullscale.make import as_sdxl, write_dino, write_folder, write_shards
+
+ROOT = Path(__file__).parents[2]
 
 
 class Killed(Exception):
@@ -152,6 +156,42 @@ def test_lcm_in_bfloat16_from_shards(request_add: FullScale, tmp_path: Path) -> 
     assert all(value.dtype == torch.float32 for value in unet(folder).values())
 
 
+def test_add_in_bfloat16_with_the_schedule_of_the_embedded_teacher(
+    request_add: FullScale, tiny_pipeline: Path, tmp_path: Path
+) -> None:
+    asked = replace(
+        request_add, teacher=str(tiny_pipeline), out=tmp_path, dtype="bfloat16", steps=2, accumulation=1,
+        gradient_checkpointing=False,
+    )  # fmt: skip
+    trained, teacher = unet(train_full_scale(asked, Console(quiet=True))), unet(tiny_pipeline)
+    assert all(value.isfinite().all() and value.dtype == torch.float32 for value in trained.values())
+    assert any(not torch.equal(value, teacher[name]) for name, value in trained.items())
+
+
+@pytest.mark.slow  # two interpreters that each import everything
+def test_accelerate_launch_takes_the_steps_of_one_process(
+    add_checkpoint: Path, request_add: FullScale, tmp_path: Path
+) -> None:
+    options = {
+        "--teacher": request_add.teacher, "--data": request_add.data, "--out": tmp_path, "--resolution": 64,
+        "--batch-size": 4, "--steps": 4, "--learning-rate": 1e-3, "--features": request_add.features, "--seed": 5,
+        "--checkpoint-every": 2,
+    }  # fmt: skip
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    command = [*launcher, "-m", "bench", "train", "add", *(str(part) for pair in options.items() for part in pair)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.splitlines() == [str(tmp_path / "add/checkpoint")], "one process says where the checkpoint is"
+    assert "a batch of 4 is 2 processes x 1 x 2" in made.stderr
+    mine, theirs = unet(tmp_path / "add/checkpoint"), unet(add_checkpoint)
+    before = unet(Path(request_add.teacher))
+    moved = sum(float((theirs[name] - before[name]).square().sum()) for name in before) ** 0.5
+    apart = sum(float((mine[name] - theirs[name]).square().sum()) for name in before) ** 0.5
+    # two processes of one part each against one process of two parts: both have the same groups of samples; only the
+    # spectral norms, estimated once more by each pass, differ
+    assert apart < 0.2 * moved
+
+
 def test_a_broken_image_is_named_before_anything_is_trained(request_add: FullScale, tmp_path: Path) -> None:
     data = write_folder(tmp_path / "data")
     (data / "image4.png").write_bytes(b"torn")
@@ -167,8 +207,8 @@ def test_a_teacher_that_is_not_there_or_a_student_is_refused(
         train_full_scale(replace(request_add, teacher=str(tmp_path / "none"), out=tmp_path), Console(quiet=True))
     with pytest.raises(FewstepError, match=r"--teacher nobody/nothing: no such folder, and not to be had"):
         train_full_scale(replace(request_add, teacher="nobody/nothing", out=tmp_path), Console(quiet=True))
+    embedded = replace(request_add, teacher=str(tiny_embedded_pipeline), out=tmp_path / "embedded")
     with pytest.raises(FewstepError, match="so it is a student"):
-        embedded = replace(request_add, teacher=str(tiny_embedded_pipeline), out=tmp_path / "embedded")
         train_full_scale(embedded, Console(quiet=True))
 
 
