@@ -56,11 +56,12 @@ def train_full_scale(request: FullScale, console: Console) -> Path:
         stage = shop.stage(request.method)
         encodings = _begin(request, stage, folder, samples)
         if trained_steps(stage) == request.steps:
-            console.print(f"{request.method}: finished already, in {stage / CHECKPOINT}")
+            console.print(f"{request.method}: finished already, in {stage / CHECKPOINT}", soft_wrap=True)
             return stage / CHECKPOINT
         console.print(
             f"{request.method}: {len(samples):,} images of {request.data}, teacher {folder}; a batch of"
-            f" {request.batch_size} is {share.ranks} processes x {request.accumulation} x {micro_batch}"
+            f" {request.batch_size} is {share.ranks} processes x {request.accumulation} x {micro_batch}",
+            soft_wrap=True,
         )
         return _train(request, shop, folder, samples, encodings, state.device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -177,9 +178,11 @@ def test_accelerate_launch_takes_the_steps_of_one_process(
         "--batch-size": 4, "--steps": 4, "--learning-rate": 1e-3, "--features": request_add.features, "--seed": 5,
         "--checkpoint-every": 2,
     }  # fmt: skip
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    # with --cpu accelerate asks for MPI; the launcher of several GPUs takes CPUs as well where it sees no GPU
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     command = [*launcher, "-m", "bench", "train", "add", *(str(part) for pair in options.items() for part in pair)]
-    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    made = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     assert made.returncode == 0, made.stderr
     assert made.stdout.splitlines() == [str(tmp_path / "add/checkpoint")], "one process says where the checkpoint is"
     assert "a batch of 4 is 2 processes x 1 x 2" in made.stderr
