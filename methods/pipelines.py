@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,9 @@ def make_scheduler(config: Mapping[str, Any], recipe: Recipe) -> Any:
     if recipe.timesteps and "timesteps" not in inspect.signature(kind.set_timesteps).parameters:
         raise WeightsError(f"{recipe.scheduler} takes no explicit timesteps; leave timesteps out of the recipe")
     try:
-        with quiet_libraries():  # another class's settings in `config` are expected, and left aside
+        with quiet_libraries(), warnings.catch_warnings():
+            # another class's settings in `config` are expected, and left aside; DPM-Solver is an older baseline
+            warnings.filterwarnings("ignore", ".*dpmsolver is deprecated", FutureWarning)
             scheduler: Any = kind.from_config(config, **recipe.scheduler_config)
         scheduler.set_timesteps(recipe.allowed_steps[0])
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:

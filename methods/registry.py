@@ -10,7 +10,9 @@ METHODS = NameTable(
         "sdxl": ("methods.sdxl:SDXL", "the undistilled baseline with its checkpoint's own sampler"),
         "sdxl-euler": ("methods.sdxl:SDXLEuler", "the undistilled baseline, Euler"),
         "sdxl-ddim": ("methods.sdxl:SDXLDDIM", "the undistilled baseline, DDIM"),
+        "sdxl-dpm": ("methods.sdxl:SDXLDPM", "the undistilled baseline, DPM-Solver (2M)"),
         "sdxl-dpmpp": ("methods.sdxl:SDXLDPMpp", "the undistilled baseline, DPM-Solver++ (2M)"),
+        "sdxl-unipc": ("methods.sdxl:SDXLUniPC", "the undistilled baseline, UniPC (2M)"),
         "lcm": ("methods.lcm:LCM", "latent consistency distillation, 1 to 8 steps"),
         "lcm-lora": ("methods.lcm:LCMLoRA", "latent consistency distillation into a LoRA on the base, 1 to 8 steps"),
         "pd": (

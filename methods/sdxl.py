@@ -1,4 +1,4 @@
-"""The baselines: an undistilled SDXL under classifier-free guidance, with three samplers.
+"""The baselines: an undistilled SDXL under classifier-free guidance, with five samplers.
 
 Podell et al., "SDXL: Improving Latent Diffusion Models for High-Resolution Image Synthesis", arXiv 2307.01952.
 The noise schedule, prediction type and timestep spacing stay the checkpoint's own.
@@ -54,6 +54,25 @@ class SDXLDDIM(SDXL):
     fixed_scheduler = FixedScheduler("DDIMScheduler", {"clip_sample": False, "set_alpha_to_one": True})
 
 
+class SDXLDPM(SDXL):
+    """DPM-Solver, second order, multistep. Its last step ends at the smallest noise level of the schedule, not at zero.
+
+    The singlestep solver of the paper cannot start from zero terminal SNR.
+    """
+
+    info = replace(
+        SDXL.info,
+        name="sdxl-dpm",
+        title="SDXL, DPM-Solver",
+        paper="DPM-Solver: A Fast ODE Solver for Diffusion Probabilistic Model Sampling in Around 10 Steps",
+        arxiv="2206.00927",
+    )
+    fixed_scheduler = FixedScheduler(
+        "DPMSolverMultistepScheduler",
+        {"algorithm_type": "dpmsolver", "solver_order": 2, "final_sigmas_type": "sigma_min"},
+    )
+
+
 class SDXLDPMpp(SDXL):
     """DPM-Solver++, second order, multistep."""
 
@@ -66,4 +85,19 @@ class SDXLDPMpp(SDXL):
     )
     fixed_scheduler = FixedScheduler(
         "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2, "final_sigmas_type": "zero"}
+    )
+
+
+class SDXLUniPC(SDXL):
+    """UniPC, second order, with its corrector."""
+
+    info = replace(
+        SDXL.info,
+        name="sdxl-unipc",
+        title="SDXL, UniPC",
+        paper="UniPC: A Unified Predictor-Corrector Framework for Fast Sampling of Diffusion Models",
+        arxiv="2302.04867",
+    )
+    fixed_scheduler = FixedScheduler(
+        "UniPCMultistepScheduler", {"solver_order": 2, "solver_type": "bh2", "final_sigmas_type": "zero"}
     )

@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-TEACHERS = ("sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpmpp")
+TEACHERS = ("sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpm", "sdxl-dpmpp", "sdxl-unipc")
 """Methods that sample the teacher itself: drawn in grey, as what the students are compared with."""
 
 INK = "#1f2328"
@@ -71,7 +71,7 @@ def looks(series: Iterable[str]) -> dict[str, Look]:
     """A look for each name, by its place among the sorted names; a teacher's samplers are grey."""
     names = sorted(set(series))
     teachers = [name for name in TEACHERS if name in names]
-    found = {name: Look(_GREYS[place], _MARKERS[place], ":") for place, name in enumerate(teachers)}
+    found = {name: Look(_GREYS[place % len(_GREYS)], _MARKERS[place], ":") for place, name in enumerate(teachers)}
     for place, name in enumerate(name for name in names if name not in teachers):
         turn = place // len(_COLOURS)
         marker = _MARKERS[(place % len(_COLOURS) + turn) % len(_MARKERS)]

@@ -34,7 +34,9 @@ def save_checkpoint(
     metadata = {"step": str(step), "extra": json.dumps(dict(extra))}
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / (CHECKPOINT + ".partial")
-    save_file({key: value.detach().contiguous().clone() for key, value in tensors.items()}, partial, metadata)
+    save_file(
+        {key: value.detach().to("cpu", copy=True).contiguous() for key, value in tensors.items()}, partial, metadata
+    )
     os.replace(partial, folder / CHECKPOINT)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from methods.distill.checkpoint import load_checkpoint, save_checkpoint
+from methods.distill.compute import Compute
 from methods.distill.draws import Draws, Share
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
 from methods.distill.muon import Muon
@@ -69,13 +70,18 @@ class Log:
 
 
 def train(
-    objective: Objective, batch_at: Callable[[int], Batch], config: TrainConfig, folder: Path | None = None
+    objective: Objective,
+    batch_at: Callable[[int], Batch],
+    config: TrainConfig,
+    folder: Path | None = None,
+    compute: Compute = Compute(),  # noqa: B008  (frozen)
 ) -> Iterator[Log]:
     """Train `objective.trained` for `config.steps` steps, going on from the checkpoint in `folder` if there is one.
 
     Under a launcher each process yields batches of its own share; gradients and losses are averaged over them, and only
-    the first writes checkpoints. Yields a `Log` after every step; `Log.averages` are the EMA networks (the networks
-    themselves without EMA).
+    the first writes checkpoints. `compute` says on which device, in which precision and in how many micro-batches; the
+    objective's networks must be on that device. Yields a `Log` after every step; `Log.averages` are the EMA networks
+    (the networks themselves without EMA).
 
     Raises:
         TrainingDiverged: naming step, network and loss term that was not finite.
@@ -87,7 +93,7 @@ def train(
     history = extended(history, start, config)
     for step in range(start, config.steps):
         began = time.monotonic()
-        losses = _step(objective, trained, optimizers, batch_at(step), step, config, share)
+        losses = _step(objective, trained, optimizers, batch_at(step), step, config, share, compute)
         for name, average in averages.items():
             update_ema(average, trained[name], warm_decay(config.ema_decay or 0.0, step))
         objective.after_step(step)
@@ -171,16 +177,15 @@ def _step(
     step: int,
     config: TrainConfig,
     share: Share,
+    compute: Compute,
 ) -> dict[str, float]:
     """One update of every network, in order; the losses before it."""
     values: dict[str, float] = {}
-    draws = Draws(step_generator(config.seed, step), share)
+    parts = compute.parts(objective, batch, Draws(step_generator(config.seed, step), share))
     factor = learning_rate_factor(step, config)
     for name, network in trained.items():
-        terms = objective.losses(name, batch, draws)
         network.zero_grad(set_to_none=True)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum())
-        means = average_gradients(network, terms)
+        means = average_gradients(network, _accumulate(name, parts, compute))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)
         _check_finite(step, name, {**means, "gradient norm": norm})
         for optimizer in (found for key, found in optimizers.items() if key.split("/")[0] == name):
@@ -189,6 +194,19 @@ def _step(
             optimizer.step()
         values |= {f"{name}/{term}": float(value) for term, value in means.items()}
     return values
+
+
+def _accumulate(name: str, parts: Sequence[tuple[Objective, Batch, Draws]], compute: Compute) -> dict[str, Tensor]:
+    """Add the gradients of one network over the micro-batches; its loss terms, averaged over them."""
+    means: dict[str, Tensor] = {}
+    for objective, batch, draws in parts:
+        with compute.losses():
+            terms = objective.losses(name, batch, draws)
+        torch.autograd.backward(torch.stack(list(terms.values())).sum() / len(parts))
+        for term, value in terms.items():
+            share = value.detach() / len(parts)
+            means[term] = means[term] + share if term in means else share
+    return means
 
 
 def _check_finite(step: int, network: str, terms: Mapping[str, Tensor]) -> None:

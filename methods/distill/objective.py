@@ -31,7 +31,8 @@ class Objective(ABC):
         """The named loss terms of `network`, scalars whose sum is minimised.
 
         All randomness comes from `draws`, which depends on (seed, step) alone. A loss is a mean over samples, so that
-        its gradient is the mean of those of equal parts of the batch.
+        its gradient is the mean of those of equal parts of the batch. Such parts may be asked for on shallow copies of
+        the objective, one a part, in the order of `trained`.
         """
 
     def after_step(self, step: int) -> None:  # noqa: B027  (an optional hook)

@@ -7,7 +7,7 @@ without one there is one process and nothing here does anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.distill.draws import Share
 
 _PATIENCE = timedelta(days=1)  # the others wait while the first samples a grid or trains what only one can
+_BUCKET = 2**26  # numbers sent at a time
 
 
 @contextmanager
@@ -47,15 +48,28 @@ def wait_for_all() -> None:
 @torch.no_grad()
 def average_gradients(network: nn.Module, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Average the gradients of `network` over the processes, in place; the loss terms averaged likewise."""
-    values = {name: term.detach() for name, term in terms.items()}
+    values = {name: term.detach().clone() for name, term in terms.items()}
     if not dist.is_initialized():
         return values
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     sent = [*gradients, *values.values()]
-    flat = torch.cat([tensor.reshape(-1).float() for tensor in sent])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    parts = torch.split(flat, [tensor.numel() for tensor in sent])
-    for gradient, part in zip(gradients, parts, strict=False):
-        gradient.copy_(part.view_as(gradient))
-    return dict(zip(values, (part.reshape(()) for part in parts[len(gradients) :]), strict=True))
+    for bucket in _buckets(sent):
+        flat = torch.cat([tensor.reshape(-1).float() for tensor in bucket])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for tensor, part in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+    return values
+
+
+def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """`tensors` in order, in lists of at most `_BUCKET` numbers or of one tensor: what is copied at a time."""
+    bucket: list[Tensor] = []
+    filled = 0
+    for tensor in tensors:
+        if bucket and filled + tensor.numel() > _BUCKET:
+            yield bucket
+            bucket, filled = [], 0
+        bucket.append(tensor)
+        filled += tensor.numel()
+    yield bucket

@@ -39,6 +39,15 @@ def test_method_conforms(name: str, weights: Path) -> None:
     checks.check_method(kind, weights, (1, 2, 4, 25) if guided else (1, 2, 4))
 
 
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name.startswith("sdxl")])
+def test_a_baseline_is_finite_at_every_step_count_of_the_comparison(name: str, weights: Path) -> None:
+    method = METHODS.load(name).load(weights, device=torch.device("cpu"), dtype=torch.float32)
+    one = replace(checks.request(1), prompts=checks.PROMPTS[:1], seeds=checks.SEEDS[:1])
+    images = [method.sample(replace(one, num_inference_steps=steps)) for steps in (50, 8)]
+    assert all(image.unique().numel() > 2 for image in images)
+    assert checks.distance(*images) > 0, "the step count changes nothing"
+
+
 @pytest.fixture(scope="module")
 def sdxl(tiny_pipeline: Path) -> SDXL:
     return SDXL.load(tiny_pipeline, device=torch.device("cpu"), dtype=torch.float32)

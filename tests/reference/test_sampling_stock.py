@@ -23,7 +23,7 @@ from methods.lcm import LCM
 from methods.pipelines import load_pipeline
 from methods.recipes import write_recipe
 from methods.sampling import PipelineMethod, to_uint8
-from methods.sdxl import SDXL, SDXLDDIM, SDXLDPMpp, SDXLEuler
+from methods.sdxl import SDXL, SDXLDDIM, SDXLDPM, SDXLDPMpp, SDXLEuler, SDXLUniPC
 from tests.tiny import TEACHER_SCHEDULER
 
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -32,7 +32,9 @@ BY_HAND: dict[type[PipelineMethod], tuple[str, dict[str, Any], float]] = {
     SDXL: ("EulerDiscreteScheduler", {}, 5.0),
     SDXLEuler: ("EulerDiscreteScheduler", {}, 5.0),
     SDXLDDIM: ("DDIMScheduler", {"clip_sample": False}, 5.0),
+    SDXLDPM: ("DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver", "final_sigmas_type": "sigma_min"}, 5.0),
     SDXLDPMpp: ("DPMSolverMultistepScheduler", {}, 5.0),
+    SDXLUniPC: ("UniPCMultistepScheduler", {}, 5.0),
     LCM: ("LCMScheduler", {}, 8.0),
     ADD: ("EulerAncestralDiscreteScheduler", {}, 0.0),
 }
@@ -74,7 +76,7 @@ def _first_unet_input(method: PipelineMethod, request: SampleRequest) -> tuple[T
     return seen[0]
 
 
-@pytest.mark.parametrize("kind", [SDXLEuler, SDXLDDIM, SDXLDPMpp, ADD])
+@pytest.mark.parametrize("kind", [SDXLEuler, SDXLDDIM, SDXLDPM, SDXLDPMpp, SDXLUniPC, ADD])
 def test_all_methods_start_from_the_same_noise(kind: type[PipelineMethod], tiny_pipeline: Path) -> None:
     latents, _ = _first_unet_input(kind.load(tiny_pipeline, **CPU), REQUEST)
     noise = initial_noise(REQUEST.seeds, (8, 8, 8))
@@ -122,7 +124,7 @@ def test_timesteps_are_those_of_the_mathematics(tiny_pipeline: Path, tiny_embedd
         assert [int(t) for t in lcm.pipe.scheduler.timesteps] == list(consistency_timesteps(steps))
 
 
-@pytest.mark.parametrize("kind", [SDXL, SDXLDDIM, SDXLDPMpp, ADD])
+@pytest.mark.parametrize("kind", [SDXL, SDXLDDIM, SDXLDPM, SDXLDPMpp, SDXLUniPC, ADD])
 def test_schedulers_keep_the_checkpoints_noise_schedule(kind: type[PipelineMethod], tiny_pipeline: Path) -> None:
     config = kind.load(tiny_pipeline, **CPU).pipe.scheduler.config
     assert {name: config[name] for name in TEACHER_SCHEDULER} == TEACHER_SCHEDULER

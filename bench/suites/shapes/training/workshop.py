@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from methods.distill.compute import Compute
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
 from methods.distill.parallel import current_share
@@ -83,14 +84,19 @@ class Workshop:
         measure: Measure | None = None,
         grid: Grid | None = None,
         measure_every: int = 500,
+        compute: Compute = Compute(),  # noqa: B008  (frozen)
+        enlarged: int = 3,
     ) -> tuple[Mapping[str, nn.Module], dict[str, Any]]:
-        """Train to the end, going on from a checkpoint; the averaged networks and the note of what made them."""
+        """Train to the end, going on from a checkpoint; the averaged networks and the note of what made them.
+
+        `enlarged` is the scale of the sample grids.
+        """
         folder = self.stage(name)
         folder.mkdir(parents=True, exist_ok=True)
         last: Log | None = None
         measured: Mapping[str, float] = {}
         with self._progress(name, config.steps) as advance:
-            for log in train(objective, batch_at, config, folder):
+            for log in train(objective, batch_at, config, folder, compute):
                 last = log
                 advance(log)
                 if current_share().rank:
@@ -101,7 +107,7 @@ class Workshop:
                     measured = measure(log.averages) if measure else {}
                     self._write_measures(folder, log, measured)
                     if grid:
-                        save_grid(grid(log.averages), folder / f"grid-{log.step:06d}.png")
+                        save_grid(grid(log.averages), folder / f"grid-{log.step:06d}.png", scale=enlarged)
         if last is None:  # the checkpoint was already at the end
             last = restore(objective, config, folder)
             measured = measure(last.averages) if measure else {}

@@ -1,0 +1,105 @@
+"""The teacher and the feature network: folders as they are, or names on the hub, loaded by stock from_pretrained."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor, nn
+from transformers import AutoConfig, Dinov2Model
+
+from bench.errors import FewstepError, WeightsError
+from methods.pipelines import load_pipeline, quiet_libraries
+from methods.weights import sha256
+
+FEATURE_SIDE = 224
+"""Pixels a side at which DINOv2 sees an image: the size that its published preprocessing crops to."""
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINOv2's image processor has them
+
+
+def teacher_folder(teacher: str) -> Path:
+    """The pipeline folder that `teacher` names; one on the hub is downloaded, safetensors only.
+
+    Raises:
+        FewstepError: where it is neither a folder nor to be had from the hub.
+    """
+    folder = Path(teacher)
+    if folder.exists() or teacher.count("/") != 1 or teacher.startswith((".", "~")):
+        return folder
+    try:
+        return Path(StableDiffusionXLPipeline.download(teacher, use_safetensors=True))
+    except (OSError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise FewstepError(f"--teacher {teacher}: no such folder, and not to be had from the hub: {reason}") from error
+
+
+def load_teacher(folder: Path) -> Any:
+    """The teacher's stock pipeline, frozen, in float32 on the CPU.
+
+    Raises:
+        WeightsError: where it cannot be read, or has no latents of the kind that the objectives know.
+    """
+    pipe = load_pipeline(folder, device=torch.device("cpu"), dtype=torch.float32)
+    if getattr(pipe.vae.config, "latents_mean", None) is not None:
+        raise WeightsError(f"{folder}: its autoencoder shifts latents by latents_mean, which no objective here undoes")
+    if pipe.unet.config.time_cond_proj_dim is not None:
+        raise WeightsError(f"{folder}: takes an embedded guidance scale, so it is a student; give an undistilled SDXL")
+    return pipe
+
+
+def part_hash(folder: Path, *parts: str) -> str:
+    """sha256 over the files of parts of a pipeline folder, names and contents."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for path in sorted((folder / part).rglob("*")):
+            if path.is_file() and path.suffix in {".json", ".txt", ".safetensors"}:
+                digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class UnitRangeDino(nn.Module):
+    """DINOv2 on pixels in -1..1 of any size, called as the discriminator calls a vision transformer."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dino: Dinov2Model) -> None:
+        super().__init__()
+        self.dino, self.config = dino, dino.config
+        patch = int(dino.config.patch_size)
+        self.side = min(FEATURE_SIDE, int(dino.config.image_size)) // patch * patch
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor, output_hidden_states: bool = False) -> Any:
+        """What the transformer gives; the gradient passes through resizing and normalisation."""
+        size = (self.side, self.side)
+        resized = nn.functional.interpolate(pixels.float(), size, mode="bilinear", antialias=True, align_corners=False)
+        normalised = ((resized + 1) / 2 - self.mean) / self.std
+        return self.dino(normalised, output_hidden_states=output_hidden_states)
+
+
+def load_features(name: str) -> UnitRangeDino:
+    """DINOv2 from a folder or the hub.
+
+    Raises:
+        FewstepError: where it cannot be had, or is another network.
+    """
+    try:
+        with quiet_libraries():
+            config = AutoConfig.from_pretrained(name)
+            if config.model_type != "dinov2":
+                raise FewstepError(f"--features {name}: a {config.model_type}; a dinov2 is needed")
+            return UnitRangeDino(Dinov2Model.from_pretrained(name, use_safetensors=True))
+    except (OSError, ValueError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise FewstepError(f"--features {name}: cannot be loaded: {reason}") from error
+
+
+def feature_depths(layers: int) -> tuple[int, ...]:
+    """Hidden states that the heads read: four, evenly spaced, the last layer among them."""
+    return tuple(sorted({max(1, round(layers * quarter / 4)) for quarter in (1, 2, 3, 4)}))
