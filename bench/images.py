@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -63,10 +66,9 @@ class ImageStore:
     def write(self, prompts: Sequence[Prompt], images: Tensor) -> None:
         """Store uint8 (N, 3, H, W). A file that is cut short, as by a crash, has no end mark and counts as missing."""
         for prompt, image in zip(prompts, images.permute(0, 2, 3, 1).contiguous().numpy(), strict=True):
-            encoded = io.BytesIO()
-            level = 1 if image.nbytes > _DISK_BLOCK else 0  # below one block, compression would save no space
-            Image.fromarray(image).save(encoded, format="png", compress_level=level)
-            self._path(prompt).write_bytes(encoded.getbuffer())
+            encoded = _stored_png(image) if image.nbytes < _DISK_BLOCK else _deflated_png(image)
+            with self._path(prompt).open("wb", buffering=0) as file:
+                file.write(encoded)
 
     def read(self, prompts: Sequence[Prompt]) -> Tensor:
         """uint8 (N, 3, H, W), in the order of `prompts`.
@@ -151,6 +153,29 @@ def write_sheet(images: Tensor, path: Path) -> None:
     partial = path.with_suffix(".partial")
     Image.fromarray(strip).save(partial, format="png", compress_level=9)
     partial.replace(path)
+
+
+def _deflated_png(image: NDArray[np.uint8]) -> bytes:
+    """uint8 (H, W, 3) as a compressed PNG."""
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, format="png", compress_level=1)
+    return encoded.getvalue()
+
+
+def _stored_png(image: NDArray[np.uint8]) -> bytes:
+    """uint8 (H, W, 3) as an uncompressed PNG (ISO/IEC 15948), for images that fit a disk block, where compression would
+    save no space. Six times as fast as Pillow, whose encoder took a thirtieth of the time of sampling in one step."""
+    height, width, _ = image.shape
+    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # each row begins with its filter: 0, none
+    rows[:, 1:] = image.reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits of RGB, not interlaced
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        _chunk(kind, data) for kind, data in ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 0)), (b"IEND", b""))
+    )
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def _read_png(path: Path) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.suites.shapes import vocabulary as words
 from bench.suites.shapes.captions import captions
 from bench.suites.shapes.render import render
-from bench.suites.shapes.scenes import SPLITS, Scenes, make_scenes, redrawn
+from bench.suites.shapes.scenes import SPLITS, TILT, Scenes, make_scenes, redrawn
 
 MANY = 6000
 GENERATOR_SPLITS = ("train", "validation", "test")
@@ -182,11 +182,20 @@ def test_what_a_caption_names_says_nothing_about_what_it_leaves_out() -> None:
     check_uniform(scenes.texture[rows, 0], len(words.TEXTURES))
     check_uniform(scenes.size[rows, 0], len(words.SIZES))
     check_uniform(scenes.background[rows], len(words.BACKGROUNDS))
-    check_uniform((scenes.rotation[rows, 0] / (2 * math.pi) * 4).long(), 4)
+    check_uniform(((scenes.rotation[rows, 0] / TILT + 1) * 2).long(), 4)
     radius = scenes.radius[rows, 0]
     for centre in (scenes.x[rows, 0], scenes.y[rows, 0]):
         free = (centre - radius) / (words.IMAGE_SIZE - 2 * radius)
         check_uniform((free * 4).long(), 4)
+
+
+def test_objects_lean_a_little_and_in_the_judges_splits_at_any_angle() -> None:
+    for split in SPLITS:
+        rotation = make_scenes(split, range(MANY)).rotation[:, 0]
+        if split.startswith("judge"):
+            check_uniform((rotation / (2 * math.pi) * 4).long(), 4)
+        else:
+            assert rotation.abs().max() <= TILT
 
 
 def test_the_objects_of_a_scene_differ() -> None:
