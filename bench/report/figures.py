@@ -18,6 +18,7 @@ from bench.report.style import FAINT, INK, TEACHERS, Look, drawing, encode, look
 
 COST = "latency_s"
 _PANELS_LEFT_OUT = ("kid-shapes",)  # says the same as the Frechet distance and stays in the tables
+_LOG_FROM = 15  # largest over smallest value from which a distance is drawn on a log scale
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _panel_steps(axes: Axes, column: Display, found: Sequence[Point], look: dict
         x = [at[name, point.steps] for point in line]
         _error_bars(axes, x, line, look[name])
         labels.append(Label(name, x[-1], line[-1].value, look[name].ink))
-        obstacles += _along(x, [point.value for point in line])
+        obstacles += _along(x, [point.value for point in line], log=axes.get_yscale() == "log")
         for place, point in zip(x, line, strict=True):
             obstacles += _along([place, place], [point.low, point.high])
     place_labels(axes, labels, obstacles)
@@ -140,14 +141,15 @@ def _dodged(found: Sequence[Point], gap: float) -> dict[tuple[str, int], float]:
 
 
 def _steps_reference(axes: Axes, column: Display, found: Sequence[Point]) -> float | None:
-    """Draw what students are compared with: even odds for a preference, else the teacher's own score."""
+    """Draw what students are compared with: even odds for a preference, else the teacher's score at its most steps."""
     if column.name == "preference":
         reference, style = 50.0, "--"
     else:
-        teacher = [point for name in TEACHERS for point in found if point.name == name]
-        if not teacher:
+        teachers = [[point for point in found if point.name == name] for name in TEACHERS]
+        teacher = next((line for line in teachers if line), None)
+        if teacher is None:
             return None
-        reference, style = teacher[0].value, ":"
+        reference, style = max(teacher, key=lambda point: point.steps).value, ":"
     axes.axhline(reference, color=FAINT, lw=0.9, ls=style, zorder=1)
     return reference
 
@@ -245,6 +247,9 @@ def _draw_front(axes: Axes, chosen: Sequence[Point]) -> tuple[list[Label], list[
 def _set_limits(axes: Axes, found: Sequence[Point], column: Display) -> None:
     """Room for intervals and labels; a share in per cent stays within 0 and 100."""
     low, high = min(point.low for point in found), max(point.high for point in found)
+    if not column.higher_is_better and low > 0 and high / low > _LOG_FROM:
+        _set_log_limits(axes, low, high, column)
+        return
     span = (high - low) or abs(high) or 1.0
     low, high = low - 0.14 * span, high + 0.14 * span
     if column.unit == "%":
@@ -258,6 +263,17 @@ def _set_limits(axes: Axes, found: Sequence[Point], column: Display) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, places)))
 
 
+def _set_log_limits(axes: Axes, low: float, high: float, column: Display) -> None:
+    """A distance that falls over more than an order of magnitude, on a scale that tells its small values apart."""
+    margin = (high / low) ** 0.14
+    axes.set_title(f"{column.header} (log scale)")
+    axes.set_yscale("log")
+    axes.set_ylim(low / margin, high * margin)
+    axes.yaxis.set_major_locator(FixedLocator(_ticks(low / margin, high * margin)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
 def _decimals(value: float) -> int:
     """Digits that a tick needs after the point."""
     text = f"{value:.6f}".rstrip("0")
@@ -268,8 +284,10 @@ def _shown_interval(quantity: Quantity, column: Display) -> tuple[float, float]:
     return min(quantity.ci_low, quantity.value) * column.factor, max(quantity.ci_high, quantity.value) * column.factor
 
 
-def _along(x: Sequence[float], y: Sequence[float], parts: int = 12) -> list[tuple[float, float]]:
-    """Places along the line through the points (x, y), for labels to keep clear of."""
+def _along(x: Sequence[float], y: Sequence[float], parts: int = 12, *, log: bool = False) -> list[tuple[float, float]]:
+    """Places along the line through the points (x, y), for labels to keep clear of; straight in log y with `log`."""
+    if log:
+        return [(at, math.exp(value)) for at, value in _along(x, [math.log(value) for value in y], parts)]
     found = [(x[0], y[0])]
     for place in range(len(x) - 1):
         for part in range(1, parts + 1):

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.suites.shapes.training.curves import draw_losses
 from methods.distill.compute import Compute
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
@@ -31,6 +32,7 @@ from methods.weights import sha256
 LOG_EVERY = 25
 WEIGHTS = "model.safetensors"
 MADE = "made.json"
+_LOSSES = "losses.csv"
 
 Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, float]]
 Grid = Callable[[Mapping[str, nn.Module]], Tensor]
@@ -106,6 +108,8 @@ class Workshop:
                 if log.step % measure_every == 0 or log.step == config.steps:
                     measured = measure(log.averages) if measure else {}
                     self._write_measures(folder, log, measured)
+                    if (folder / _LOSSES).exists():
+                        draw_losses(folder / _LOSSES, folder / "losses.png")
                     if grid:
                         save_grid(grid(log.averages), folder / f"grid-{log.step:06d}.png", scale=enlarged)
         if last is None:  # the checkpoint was already at the end
@@ -140,7 +144,7 @@ class Workshop:
             yield advance
 
     def _write_losses(self, folder: Path, log: Log) -> None:
-        path = folder / "losses.csv"
+        path = folder / _LOSSES
         if not path.exists():
             path.write_text("step,seconds,learning_rate," + ",".join(log.losses) + "\n", encoding="utf-8")
         with path.open("a", encoding="utf-8") as file:
