@@ -1,9 +1,13 @@
 """ADD's discriminator: light heads on the frozen features of a vision transformer, after StyleGAN-T.
 
 Sauer et al., "Adversarial Diffusion Distillation", arXiv 2311.17042, section 3.2; the head's design follows
-Sauer et al., "StyleGAN-T", arXiv 2301.09515: spectral norm on every convolution, batch normalisation over groups of 8
-images after those of the blocks, kernels of 1 and of 9 tokens (circular), a residual block scaled by the root of a
-half, and the projection's inner product over 64 channels divided by 8.
+Sauer et al., "StyleGAN-T", arXiv 2301.09515: spectral norm on every convolution, kernels of 1 and of 9 tokens
+(circular), a residual block scaled by the root of a half, and a projection of 64 channels.
+
+StyleGAN-T normalises over groups of 8 images within the blocks. Real and fake images come in groups of their own, so
+this removes the very difference of mean and scale that a blurred or a faded image has, and undoes the bound of spectral
+norm. It is a choice here ("batch"); without it ("none") a head is Lipschitz in its features, which the features'
+layer norm has brought to unit scale.
 
     paper            here
     F                features, frozen, never in train mode
@@ -15,30 +19,33 @@ half, and the projection's inner product over 64 channels divided by 8.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+HeadNorm = Literal["none", "batch"]
 VIRTUAL_BATCH = 8
 
 
 class DiscriminatorHead(nn.Module):
     """Tokens (N, width, L) and a condition (N, D) -> logits (N, L), one a token; D = 0 is no condition.
 
-    Frozen features are small (their root mean square is 0.2 to 0.5 in a trained ViT of the suite), but the first block
-    normalises what it reads. The projection starts at unit gain: its default initialisation, a third of the variance,
-    makes logits start so small that a head needs several times the steps to use the condition.
+    `norm` is "batch" or "none". Logits start at the scale of the hinge, about a half: the projection has unit gain, and
+    without batch norm the inner product is divided by 2, not by 8, for what spectral norm takes away.
     """
 
-    def __init__(self, width: int, condition_width: int, mapped: int = 64, kernel: int = 9) -> None:
+    def __init__(
+        self, width: int, condition_width: int, norm: HeadNorm = "none", mapped: int = 64, kernel: int = 9
+    ) -> None:
         super().__init__()
-        self.entry = _block(width, width, 1)
-        self.residual = _block(width, width, kernel)
+        self.entry = _block(width, 1, norm)
+        self.residual = _block(width, kernel, norm)
         self.exit = spectral_norm(nn.Conv1d(width, mapped if condition_width else 1, 1))
         self.project = _unit_gain(condition_width, mapped) if condition_width else None
-        self.scale = mapped**-0.5
+        self.scale = mapped**-0.5 * (1 if norm == "batch" else 4)
 
     def forward(self, tokens: Tensor, condition: Tensor) -> Tensor:
         x = self.entry(tokens)
@@ -52,9 +59,9 @@ class DiscriminatorHead(nn.Module):
 class Discriminator(nn.Module):
     """One head for each depth of the features."""
 
-    def __init__(self, depths: int, width: int, condition_width: int) -> None:
+    def __init__(self, depths: int, width: int, condition_width: int, norm: HeadNorm = "none") -> None:
         super().__init__()
-        self.heads = nn.ModuleList(DiscriminatorHead(width, condition_width) for _ in range(depths))
+        self.heads = nn.ModuleList(DiscriminatorHead(width, condition_width, norm) for _ in range(depths))
 
     def forward(self, tokens: Sequence[Tensor], condition: Tensor) -> list[Tensor]:
         """Logits (N, L) of each head."""
@@ -80,9 +87,10 @@ class VirtualBatchNorm(nn.Module):
         return normalised * self.weight[:, None] + self.bias[:, None]
 
 
-def _block(inputs: int, outputs: int, kernel: int) -> nn.Module:
-    convolution = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="circular")
-    return nn.Sequential(spectral_norm(convolution), VirtualBatchNorm(outputs), nn.LeakyReLU(0.2))
+def _block(width: int, kernel: int, norm: HeadNorm) -> nn.Module:
+    convolution = spectral_norm(nn.Conv1d(width, width, kernel, padding=kernel // 2, padding_mode="circular"))
+    normalise = [VirtualBatchNorm(width)] if norm == "batch" else []
+    return nn.Sequential(convolution, *normalise, nn.LeakyReLU(0.2))
 
 
 def _unit_gain(inputs: int, outputs: int) -> nn.Linear:

@@ -68,7 +68,9 @@ class AddObjective(Objective):
         self.student, self.teacher, self.vae, self.features, self.recipe = student, teacher, vae, features, recipe
         self.negative = negative
         _check_timesteps(student, recipe)
-        self.discriminator = Discriminator(len(features.depths), features.width, self._condition_width())
+        self.discriminator = Discriminator(
+            len(features.depths), features.width, self._condition_width(), recipe.head_norm
+        )
         self._played: _Played | None = None
 
     @property

@@ -37,8 +37,11 @@ RECIPE = AddRecipe(
     augmentation=(),
     condition_text=False,
     condition_image=False,
-    student_rate=2e-3,
-    discriminator_rate=4e-3,
+    distance_scale=0.3,
+    optimizer="adamw",
+    student_rate=5e-3,
+    discriminator_rate=1e-2,
+    ema_decay=0.95,
 )
 
 
@@ -83,7 +86,7 @@ class PlaneFeatures(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         directions = torch.randn(2, 8, self.width // 2, 2, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("waves", directions * torch.linspace(0.3, 2.5, 8)[:, None, None])
+        self.register_buffer("waves", directions * torch.linspace(0.3, 3.0, 8)[:, None, None])
 
     def forward(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
         angles = torch.einsum("klwc,nc->knwl", self.waves, pixels[:, :, 0, 0])

@@ -148,6 +148,7 @@ def test_the_recipe_is_what_the_loop_trains_by() -> None:
     config = recipe.training(steps=3, batch_size=8, seed=7, checkpoint_every=1)
     assert config.learning_rate == 1e-3
     assert config.learning_rates == {"discriminator": 5e-3}
+    assert (config.optimizer, config.optimizers) == ("muon", {"discriminator": "adamw"})
     assert (config.betas, config.ema_decay, config.weight_decay) == ((0.0, 0.99), 0.5, 0.0)
     assert (config.steps, config.batch_size, config.seed, config.checkpoint_every) == (3, 8, 7, 1)
     assert isinstance(config, TrainConfig)
