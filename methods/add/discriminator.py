@@ -5,9 +5,9 @@ Sauer et al., "StyleGAN-T", arXiv 2301.09515: spectral norm on every convolution
 (circular), a residual block scaled by the root of a half, and a projection of 64 channels.
 
 StyleGAN-T normalises over groups of 8 images within the blocks. Real and fake images come in groups of their own, so
-this removes the very difference of mean and scale that a blurred or a faded image has, and undoes the bound of spectral
-norm. It is a choice here ("batch"); without it ("none") a head is Lipschitz in its features, which the features'
-layer norm has brought to unit scale.
+this removes a difference of mean between them, and it undoes the bound of spectral norm. It is a choice here
+("batch"); without it ("none") a head is Lipschitz in its features, which their layer norm has brought to unit scale,
+and an image's logits are its own. On the suite's images both tell real from fake in about as many steps.
 
     paper            here
     F                features, frozen, never in train mode
@@ -53,7 +53,8 @@ class DiscriminatorHead(nn.Module):
         mapped: Tensor = self.exit(x)
         if self.project is None:
             return mapped[:, 0]
-        return (mapped * self.project(condition)[:, :, None]).sum(dim=1) * self.scale
+        logits: Tensor = (mapped * self.project(condition)[:, :, None]).sum(dim=1) * self.scale
+        return logits
 
 
 class Discriminator(nn.Module):

@@ -81,4 +81,5 @@ def dinov2_features(vit: Dinov2Model) -> FrozenFeatures:
 def _readout(hidden: Tensor) -> Tensor:
     """Hidden states (N, 1 + L, width) -> patch tokens with the class token added, (N, width, L), of unit variance."""
     normalised = F.layer_norm(hidden, hidden.shape[-1:])
-    return ((normalised[:, 1:] + normalised[:, :1]) * 0.5**0.5).transpose(1, 2)
+    tokens: Tensor = (normalised[:, 1:] + normalised[:, :1]) * 0.5**0.5
+    return tokens.transpose(1, 2)

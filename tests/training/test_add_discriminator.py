@@ -76,7 +76,8 @@ def test_every_convolution_has_spectral_norm_one() -> None:
     for convolution in convolutions:
         largest = torch.linalg.matrix_norm(convolution.weight.flatten(1), ord=2)
         assert float(largest.detach()) == pytest.approx(1.0, abs=0.02)  # what 50 iterations have not yet converged
-    assert float(torch.linalg.matrix_norm(head.project.weight, ord=2)) > 5 if head.project else True
+    assert head.project is not None
+    assert float(torch.linalg.matrix_norm(head.project.weight.detach(), ord=2)) > 5  # the negative control
 
 
 def test_an_images_logit_depends_on_its_virtual_batch_alone() -> None:
@@ -102,17 +103,17 @@ def test_logits_start_at_the_scale_of_the_hinge() -> None:
 
 
 def separation(norm: HeadNorm) -> list[float]:
-    """The hinge over 60 steps against fakes whose channels have other variances, as a blurred image's have."""
+    """The hinge over 60 steps against fakes shifted by half a standard deviation in every channel, up or down."""
     torch.manual_seed(0)
-    discriminator = Discriminator(1, 16, 4, norm)
+    discriminator = Discriminator(1, 16, 0, norm)
     optimizer = torch.optim.AdamW(discriminator.parameters(), lr=2e-3, betas=(0.0, 0.99), weight_decay=0.0)
-    direction = noise(16, seed=5).view(1, 16, 1)
+    direction = noise(16, seed=5).sign().view(1, 16, 1)
     losses = []
     for step in range(60):
         rng = torch.Generator().manual_seed(step)
-        condition = torch.randn(32, 4, generator=rng)
+        condition = torch.zeros(32, 0)
         real, fake = (torch.randn(32, 16, 16, generator=rng) for _ in range(2))
-        fake = fake * (1 + 0.5 * direction)
+        fake = fake + 0.5 * direction
         loss = hinge_discriminator(discriminator([real], condition), discriminator([fake], condition))
         optimizer.zero_grad()
         loss.backward()
@@ -121,15 +122,15 @@ def separation(norm: HeadNorm) -> list[float]:
     return losses
 
 
-def test_a_discriminator_separates_what_differs_in_scale() -> None:
+def test_a_discriminator_separates_what_differs() -> None:
     losses = separation("none")
     assert losses[0] > 1.8  # at first it cannot
-    assert sum(losses[-10:]) / 10 < 1.5
+    assert sum(losses[-10:]) / 10 < 1.2
 
 
-def test_batch_norm_of_real_and_fake_apart_hides_a_difference_of_scale() -> None:
+def test_batch_norm_of_real_and_fake_apart_hides_a_difference_of_mean() -> None:
     """Why it is not the default: after a linear map, each player's own statistics take the difference away."""
-    assert sum(separation("batch")[-10:]) / 10 > 1.9
+    assert sum(separation("batch")[-10:]) / 10 > 1.8
 
 
 @pytest.mark.parametrize("kinds", [("colour",), ("translation",), ("cutout",), ("colour", "translation", "cutout")])

@@ -1,7 +1,8 @@
 """A well-separated mixture: one-step regression outputs the mean, ADD outputs the modes.
 
-Eight Gaussians on a circle, in two dimensions, with the teacher's score in closed form. Student and features are small,
-losses, discriminator and loop are those of every other training. Run with `-s` to see the mode shares.
+Twelve Gaussians on a circle, ten standard deviations apart, in two dimensions, with the teacher's score in closed form.
+Student and features are small; losses, discriminator and loop are those of every other training. Run with `-s` to see
+the mode shares.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from methods.distill.loop import TrainConfig, train
 from methods.distill.objective import Batch, Objective
 from tests.training.tiny_add import ZERO_SNR, PixelVae, UnetConfig
 
-MODES, RADIUS, SPREAD = 8, 2.0, 0.1
+MODES, RADIUS, SPREAD = 12, 2.0, 0.1
 CENTRES = RADIUS * torch.stack(
     [torch.tensor([math.cos(a), math.sin(a)]) for a in torch.arange(MODES) * 2 * math.pi / MODES]
 )
-BATCH = 128
+BATCH = 192
 STEPS = 400
 RECIPE = AddRecipe(
     student_timesteps=(999,),  # one step is what is compared
@@ -37,10 +38,10 @@ RECIPE = AddRecipe(
     augmentation=(),
     condition_text=False,
     condition_image=False,
-    distance_scale=0.3,
+    distance_scale=0.1,
     optimizer="adamw",
-    student_rate=5e-3,
-    discriminator_rate=1e-2,
+    student_rate=4e-3,
+    discriminator_rate=4e-3,
     ema_decay=0.95,
 )
 
@@ -86,7 +87,7 @@ class PlaneFeatures(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         directions = torch.randn(2, 8, self.width // 2, 2, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("waves", directions * torch.linspace(0.3, 3.0, 8)[:, None, None])
+        self.register_buffer("waves", directions * torch.linspace(0.2, 4.0, 8)[:, None, None])
 
     def forward(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
         angles = torch.einsum("klwc,nc->knwl", self.waves, pixels[:, :, 0, 0])
@@ -141,7 +142,7 @@ def w2(points: Tensor, others: Tensor) -> float:
 
 
 def trained(kind: str, seed: int) -> Tensor:
-    """512 one-step samples of a student, averaged weights, after its training."""
+    """504 one-step samples of a student, averaged weights, after its training."""
     torch.manual_seed(seed)
     student = Denoiser(Student(), ZERO_SNR, "sample")  # type: ignore[arg-type]
     objective: Objective = Regression(student)
@@ -153,22 +154,28 @@ def trained(kind: str, seed: int) -> Tensor:
         averages = log.averages
     network: Any = averages["student"]
     with torch.no_grad():
-        noise = torch.randn(512, 2, generator=torch.Generator().manual_seed(77))
+        noise = torch.randn(504, 2, generator=torch.Generator().manual_seed(77))
         return one_step(Denoiser(network, ZERO_SNR, "sample"), noise)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_add_finds_the_modes_that_regression_averages(seed: int) -> None:
-    target = data(512, 10**6)
-    regressed, adversarial = trained("regression", seed), trained("add", seed)
-    shares = torch.bincount(torch.cdist(adversarial, CENTRES).argmin(dim=1), minlength=MODES) / 512
-    near = (torch.cdist(adversarial, CENTRES).min(dim=1).values < 5 * SPREAD).float().mean()
-    distances = w2(regressed, target), w2(adversarial, target)
-    sys.stdout.write(
-        f"\nseed {seed}: W2 regression {distances[0]:.3f}, ADD {distances[1]:.3f}, within a mode {float(near):.2f}, "
-        f"mode shares {' '.join(f'{share:.3f}' for share in shares.tolist())}\n"
-    )
-    assert distances[0] == pytest.approx(RADIUS, rel=0.1)  # the mean of the mixture is its centre
-    assert float(regressed.norm(dim=1).max()) < 0.5 * RADIUS
-    assert distances[1] <= distances[0] / 4
-    assert float(shares.min()) > 0  # no mode is lost
+SEEDS = (0, 1, 2)
+
+
+def test_add_finds_the_modes_that_regression_averages() -> None:
+    target = data(504, 10**6)
+    regression, adversarial = [], []
+    for seed in SEEDS:
+        regressed, made = trained("regression", seed), trained("add", seed)
+        nearest = torch.cdist(made, CENTRES).min(dim=1)
+        shares = torch.bincount(nearest.indices, minlength=MODES) / len(made)
+        regression.append(w2(regressed, target))
+        adversarial.append(w2(made, target))
+        sys.stdout.write(
+            f"\nseed {seed}: W2 regression {regression[-1]:.3f}, ADD {adversarial[-1]:.3f}, within a mode "
+            f"{float((nearest.values < 5 * SPREAD).float().mean()):.2f}, mode shares "
+            f"{' '.join(f'{share:.3f}' for share in shares.tolist())}\n"
+        )
+        assert regression[-1] == pytest.approx(RADIUS, rel=0.1)  # the mean of the mixture is its centre
+        assert float(regressed.norm(dim=1).max()) < 0.5 * RADIUS
+        assert float(shares.min()) > 0, "a mode is lost"
+    assert sum(adversarial) <= sum(regression) / 4

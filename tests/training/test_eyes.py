@@ -78,7 +78,7 @@ def test_the_loss_falls(shop: Workshop, name: str) -> None:
 
 
 def test_dino_comes_to_agree_with_itself_without_collapse(shop: Workshop) -> None:
-    """On fresh views the loss falls below that of not knowing, log K; and different images keep different tokens."""
+    """The centre spreads the prototypes, by which the loss first rises; then it falls, and images stay apart."""
     torch.manual_seed(0)
     objective = DinoObjective(make_eye(TINY), DinoRecipe(prototypes=16))
     config = replace(CONFIG, steps=60, learning_rate=3e-3, decay_fraction=0.2)
