@@ -17,8 +17,9 @@ from torch import nn
 from bench.fullscale.request import FullScale
 from bench.fullscale.teacher import feature_depths, load_features
 from methods.add import ADD
-from methods.add.discriminator import FrozenFeatures
-from methods.add.objective import AddObjective, AddRecipe
+from methods.add.features import FrozenFeatures
+from methods.add.objective import AddObjective
+from methods.add.recipe import AddRecipe
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Denoiser
 from methods.distill.loop import TrainConfig

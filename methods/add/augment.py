@@ -5,6 +5,8 @@ Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", arXi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,14 +14,22 @@ from torch import Tensor
 from methods.distill.draws import Draws
 
 
-def augment(pixels: Tensor, draws: Draws) -> Tensor:
-    """Pixels (N, 3, H, W) in -1..1, each image changed in its own way; gradients pass through."""
-    return _cutout(_translated(_recoloured(pixels, draws), draws), draws)
+def augment(pixels: Tensor, draws: Draws, kinds: Sequence[str] = ("colour", "translation", "cutout")) -> Tensor:
+    """Pixels (N, 3, H, W) in -1..1, each image changed in its own way; gradients pass through.
+
+    Args:
+        pixels: Real or fake images.
+        draws: Whose random numbers belong to the images.
+        kinds: Any of "colour", "translation" and "cutout", applied in this order; none leaves the images as they are.
+    """
+    for kind in kinds:
+        pixels = _KINDS[kind](pixels, draws)
+    return pixels
 
 
 def _recoloured(pixels: Tensor, draws: Draws) -> Tensor:
     """Brightness by up to 0.5, saturation by 0..2, contrast by 0.5..1.5."""
-    brightness, saturation, contrast = (draws.uniform(len(pixels), 1, 1, 1) for _ in range(3))
+    brightness, saturation, contrast = (draws.uniform(len(pixels), 1, 1, 1).to(pixels) for _ in range(3))
     x = pixels + (brightness - 0.5)
     grey = x.mean(dim=1, keepdim=True)
     x = grey + (x - grey) * (2 * saturation)
@@ -32,10 +42,10 @@ def _translated(pixels: Tensor, draws: Draws) -> Tensor:
     n, _, height, width = pixels.shape
     dy = draws.integers(-(height // 8), height // 8 + 1, n, 1)
     dx = draws.integers(-(width // 8), width // 8 + 1, n, 1)
-    rows = (torch.arange(height) + dy).clamp(-1, height) + 1
-    columns = (torch.arange(width) + dx).clamp(-1, width) + 1
+    rows = ((torch.arange(height) + dy).clamp(-1, height) + 1).to(pixels.device)
+    columns = ((torch.arange(width) + dx).clamp(-1, width) + 1).to(pixels.device)
     padded = F.pad(pixels, (1, 1, 1, 1), value=-1.0)
-    batch = torch.arange(n)[:, None, None]
+    batch = torch.arange(n, device=pixels.device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
@@ -48,4 +58,11 @@ def _cutout(pixels: Tensor, draws: Draws) -> Tensor:
     inside_y = (torch.arange(height) - centre_y).abs() <= half
     inside_x = (torch.arange(width) - centre_x).abs() <= half
     kept = ~(inside_y[:, :, None] & inside_x[:, None, :])
-    return pixels * kept[:, None]
+    return pixels * kept[:, None].to(pixels.device)
+
+
+_KINDS: Mapping[str, Callable[[Tensor, Draws], Tensor]] = {
+    "colour": _recoloured,
+    "translation": _translated,
+    "cutout": _cutout,
+}

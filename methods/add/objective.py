@@ -5,12 +5,11 @@
     T_student = {tau_1..n}    recipe.student_timesteps, the last one the noisiest
     x_s                       x_s: noised real latents
     x-hat_theta(x_s, s)       x0_student
-    x-hat_psi(x-hat_theta,t)  x0_teacher, from the re-noised and detached student sample
-    c(t)                      recipe.weighting; exponential is alpha_t
-    lambda                    recipe.distill_weight, 2.5
-    gamma                     recipe.r1_gamma, 1e-5, on the input features of each head
+    L_distill, c(t), d        methods.add.distillation
+    lambda                    recipe.distill_weight
+    gamma                     recipe.r1_gamma, on the input features of each head
 
-The order within a step is the student first and then the discriminator, on the same noise.
+The order within a step is the student first and then the discriminator, on the same sample and the same features of it.
 """
 
 from __future__ import annotations
@@ -19,45 +18,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from methods.add.augment import augment
-from methods.add.discriminator import Discriminator, FrozenFeatures, hinge_discriminator, hinge_generator, r1_penalty
+from methods.add.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
+from methods.add.distillation import distillation_weight, teacher_target, weighted_distance
+from methods.add.features import FrozenFeatures
+from methods.add.recipe import AddRecipe
 from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 
 @dataclass(frozen=True)
-class AddRecipe:
-    """What the paper gives (lambda, gamma, N = 4, tau_n = T) and, below it, what it leaves open and we chose.
+class _Played:
+    """What the student's move leaves for the discriminator's: features of the fake images, and the conditions."""
 
-    `student_timesteps` are those that trailing spacing visits at 4 steps, so sampling sees what training saw.
-    `teacher_timesteps` bounds t of the re-noised sample; `teacher_guidance` is the scale of its prediction.
-    `distance_scale` multiplies the mean squared pixel error: the paper does not say whether its norm sums or averages.
-    """
-
-    distill_weight: float = 2.5
-    r1_gamma: float = 1e-5
-    student_timesteps: tuple[int, ...] = (999, 749, 499, 249)
-    teacher_timesteps: tuple[int, int] = (20, 980)
-    teacher_guidance: float = 2.0
-    distance_scale: float = 4.0
+    fake: list[Tensor]
+    conditions: Tensor
 
 
 class AddObjective(Objective):
-    """Batches hold scaled "latents" (N, C, H, W), "pixels" (N, 3, H, W) in -1..1 of the same images, "condition"."""
+    """Batches hold scaled "latents" (N, C, H, W), "pixels" (N, 3, H, W) in -1..1 of the same images, "condition".
+
+    Args:
+        student: Trained; starts from the teacher's weights.
+        teacher: Frozen.
+        vae: Frozen; its decoder takes samples to pixels.
+        features: What the discriminator's heads read.
+        recipe: Every choice.
+        negative: One condition (of length 1) that "nfsd" pushes away from; None is the null condition, with which its
+            domain term is nothing at `recipe.negative_below` and above.
+
+    Raises:
+        ValueError: where a noise-predicting student would have to see zero terminal SNR, or a timestep is too large.
+    """
 
     def __init__(
-        self, student: Denoiser, teacher: Denoiser, vae: AutoencoderKL, features: FrozenFeatures, recipe: AddRecipe
+        self,
+        student: Denoiser,
+        teacher: Denoiser,
+        vae: AutoencoderKL,
+        features: FrozenFeatures,
+        recipe: AddRecipe,
+        negative: Condition | None = None,
     ) -> None:
         self.student, self.teacher, self.vae, self.features, self.recipe = student, teacher, vae, features, recipe
-        pooled_width = int(student.unet.config.projection_class_embeddings_input_dim) - 6 * int(
-            student.unet.config.addition_time_embed_dim
+        self.negative = negative
+        _check_timesteps(student, recipe)
+        self.discriminator = Discriminator(
+            len(features.depths), features.width, self._condition_width(), recipe.head_norm
         )
-        self.discriminator = Discriminator(len(features.depths), features.width, pooled_width + features.width)
-        self._fake: Tensor | None = None
+        self._played: _Played | None = None
 
     @property
     def trained(self) -> Mapping[str, nn.Module]:
@@ -69,57 +83,85 @@ class AddObjective(Objective):
         return self._discriminator_losses(batch, draws)
 
     def _student_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        x0_student = self._student_sample(batch, draws)
+        x0_student = self.student_sample(batch, draws)
         fake = self.decode(x0_student)
-        self._fake = fake.detach()
-        tokens, _ = self.features(augment(fake, draws))
-        adversarial = hinge_generator(self.discriminator(tokens, self._conditions(batch)))
-        distill = distillation_loss(self, x0_student, fake, batch["condition"], draws)
+        tokens, _ = self.features(augment(fake, draws, self.recipe.augmentation))
+        conditions = self._conditions(batch)
+        self._played = _Played([depth.detach() for depth in tokens], conditions)
+        adversarial = hinge_generator(self.discriminator(tokens, conditions))
+        distill = self.distillation_loss(x0_student, fake, batch["condition"], draws)
         return {"adversarial": adversarial, "distill": self.recipe.distill_weight * distill}
 
     def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         """On the sample that the student's losses were just computed from."""
-        if self._fake is None:
+        if self._played is None:
             raise RuntimeError("the student's losses come first in a step")
-        conditions = self._conditions(batch)
+        played, self._played = self._played, None
         with torch.no_grad():
-            real, _ = self.features(augment(batch["pixels"], draws))
-            fake, _ = self.features(augment(self._fake, draws))
+            real, _ = self.features(augment(batch["pixels"], draws, self.recipe.augmentation))
         real = [tokens.requires_grad_() for tokens in real]
-        on_real = self.discriminator(real, conditions)
-        hinge = hinge_discriminator(on_real, self.discriminator(fake, conditions))
-        self._fake = None
+        on_real = self.discriminator(real, played.conditions)
+        hinge = hinge_discriminator(on_real, self.discriminator(played.fake, played.conditions))
         return {"hinge": hinge, "r1": self.recipe.r1_gamma * r1_penalty(on_real, real)}
 
-    def _student_sample(self, batch: Batch, draws: Draws) -> Tensor:
-        """x0_student from noised real latents, s uniform over the student's timesteps."""
-        x0, taus = batch["latents"], torch.tensor(self.recipe.student_timesteps)
-        s = taus[draws.integers(0, len(taus), len(x0))]
-        x_s = self.student.schedule.add_noise(x0, draws.normal(*x0.shape), s)
+    def student_sample(self, batch: Batch, draws: Draws) -> Tensor:
+        """x0_student (N, C, H, W) from noised real latents, s uniform over the student's timesteps."""
+        x0 = batch["latents"]
+        taus = torch.tensor(self.recipe.student_timesteps, device=x0.device)
+        s = taus[draws.integers(0, len(taus), len(x0)).to(x0.device)]
+        x_s = self.student_input(x0, draws.normal(*x0.shape).to(x0), s)
         return self.student.x0(x_s, s, batch["condition"])
 
-    def _conditions(self, batch: Batch) -> Tensor:
-        """c_text and c_img: the pooled text embedding and the real image's class token, (N, D)."""
+    def student_input(self, x0: Tensor, eps: Tensor, s: Tensor) -> Tensor:
+        """x_s: real latents under noise at `s` (N,); at T without the data, where the recipe says so."""
+        if self.recipe.terminal_input == "noise":
+            last = s == len(self.student.schedule) - 1
+            x0 = torch.where(last.view(-1, *([1] * (x0.ndim - 1))), torch.zeros_like(x0), x0)
+        return self.student.schedule.add_noise(x0, eps, s)
+
+    def distillation_loss(self, x0_student: Tensor, fake: Tensor, condition: Condition, draws: Draws) -> Tensor:
+        """E c(t) d(x0_student, sg(x0_teacher)) in pixels; `fake` is `x0_student` decoded, and carries the gradient."""
+        recipe, n = self.recipe, len(x0_student)
+        t = draws.integers(*recipe.teacher_timesteps, n).to(x0_student.device)
+        eps = draws.normal(*x0_student.shape).to(x0_student)
+        negative = condition.null() if self.negative is None else self.negative.expanded(n)
+        sample = x0_student.detach()
         with torch.no_grad():
-            _, image = self.features(batch["pixels"])
-        return torch.cat([batch["condition"].pooled, image], dim=1)
+            wanted = self.decode(teacher_target(self.teacher, sample, eps, t, condition, negative, recipe))
+        weight = distillation_weight(recipe, *self.teacher.schedule.at(t, fake))
+        return weighted_distance(fake, wanted, weight, recipe.distance_scale)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Scaled latents -> pixels, about -1..1; the gradient passes."""
         pixels: Tensor = self.vae.decode(latents / self.vae.config.scaling_factor).sample
         return pixels
 
+    def _conditions(self, batch: Batch) -> Tensor:
+        """c_text and c_img: the pooled text embedding and the real image's class token, normalised each, (N, D)."""
+        pooled: Tensor = batch["condition"].pooled
+        parts = [pooled[:, :0]]
+        if self.recipe.condition_text:
+            parts.append(F.layer_norm(pooled, pooled.shape[1:]))
+        if self.recipe.condition_image:
+            with torch.no_grad():
+                _, image = self.features(batch["pixels"])
+            parts.append(F.layer_norm(image, image.shape[1:]))
+        return torch.cat(parts, dim=1)
 
-def distillation_loss(
-    objective: AddObjective, x0_student: Tensor, fake: Tensor, condition: Condition, draws: Draws
-) -> Tensor:
-    """E c(t) d(x0_student, sg(x0_teacher)) in pixels, c(t) = alpha_t, d the squared error."""
-    recipe, teacher = objective.recipe, objective.teacher
-    low, high = recipe.teacher_timesteps
-    t = draws.integers(low, high, len(x0_student))
-    with torch.no_grad():
-        x_t = teacher.schedule.add_noise(x0_student, draws.normal(*x0_student.shape), t)
-        x0_teacher, _ = teacher.guided(x_t, t, condition, recipe.teacher_guidance)
-        wanted = objective.decode(x0_teacher)
-    alpha, _ = teacher.schedule.at(t, fake)
-    return recipe.distance_scale * (alpha.flatten() * (fake - wanted).square().mean(dim=(1, 2, 3))).mean()
+    def _condition_width(self) -> int:
+        config = self.student.unet.config
+        pooled = int(config.projection_class_embeddings_input_dim) - 6 * int(config.addition_time_embed_dim)
+        return pooled * self.recipe.condition_text + self.features.width * self.recipe.condition_image
+
+
+def _check_timesteps(student: Denoiser, recipe: AddRecipe) -> None:
+    """Raise ValueError for timesteps that the schedule lacks, or at which x0 cannot be had from the noise."""
+    most = len(student.schedule) - 1
+    largest = max(*recipe.student_timesteps, recipe.teacher_timesteps[1] - 1)
+    if largest > most:
+        raise ValueError(f"timestep {largest} is beyond the schedule's last, {most}; choose others in the recipe")
+    if student.prediction_type == "epsilon" and most in recipe.student_timesteps and student.schedule.zero_terminal_snr:
+        raise ValueError(
+            "a noise-predicting student has no x0 at zero terminal SNR; give it its own schedule without"
+            " rescale_betas_zero_snr (terminal_input='noise' still feeds it pure noise at T) or predict v"
+        )

@@ -29,6 +29,10 @@ class Condition:
         """The pipeline's null condition: zeros (`force_zeros_for_empty_prompt`), with the same time ids."""
         return type(self)(torch.zeros_like(self.embeds), torch.zeros_like(self.pooled), self.time_ids)
 
+    def expanded(self, n: int) -> Self:
+        """One condition (of length 1) for `n` images."""
+        return type(self)(*(part.expand(n, *part.shape[1:]) for part in (self.embeds, self.pooled, self.time_ids)))
+
     def with_(self, other: Condition) -> Condition:
         """Both, one after the other along the batch."""
         return Condition(

@@ -37,7 +37,7 @@ class TrainConfig:
     """How long and how fast.
 
     `optimizer` is "adamw", or "muon": Muon for the matrices and filters at `learning_rate`, AdamW at `vector_rate` for
-    embeddings and vectors. `learning_rates` overrides the rate of single networks.
+    embeddings and vectors. `optimizers` and `learning_rates` override both for single networks.
     """
 
     steps: int
@@ -45,6 +45,7 @@ class TrainConfig:
     learning_rate: float
     optimizer: Literal["adamw", "muon"] = "adamw"
     vector_rate: float = 1e-3
+    optimizers: Mapping[str, Literal["adamw", "muon"]] = field(default_factory=dict)
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     warmup_steps: int = 100
     decay_fraction: float = 1.0  # the last part of the steps over which the rate falls to zero along a half cosine
@@ -223,7 +224,7 @@ def _optimizers(name: str, network: nn.Module, config: TrainConfig) -> dict[str,
     matrices = [p for p in parameters if p.ndim >= 2 and id(p) not in embeddings]
     others = [p for p in parameters if p.ndim < 2 or id(p) in embeddings]
     made: dict[str, Optimizer] = {}
-    if config.optimizer == "muon":
+    if config.optimizers.get(name, config.optimizer) == "muon":
         made[f"{name}/muon"] = Muon(matrices, lr=rate, weight_decay=config.weight_decay)
         groups = [{"params": others, "weight_decay": 0.0}]
         rate = config.vector_rate

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from bench.errors import UsageError
 from bench.suites.shapes.info import ZOO
+from bench.suites.shapes.training.eyes import EYES, eye_trainer
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
 from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.stages import train_teacher, train_vae
-from bench.suites.shapes.training.students.add import train_add
+from bench.suites.shapes.training.students.add import ADD_RECIPE, train_add
 from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
 from bench.suites.shapes.training.students.progressive import train_pd
@@ -41,6 +42,8 @@ class Stage:
     train: Callable[[Workshop], None]
     parallel: bool = False
     """Whether several processes can share its batches."""
+    by_default: bool = True
+    """Whether it is trained when no target is named; otherwise only by name, or where another stage needs it."""
 
 
 STAGES: dict[str, Stage] = {
@@ -48,10 +51,15 @@ STAGES: dict[str, Stage] = {
     "clip": Stage("judge: does the image match the caption", (), train_clip),
     "preference": Stage("judge: which of two images is better", ("clip",), train_preference),
     "eye": Stage("the vision transformer that ADD's discriminator reads", (), train_eye),
+    **{
+        name: Stage(f"the same, {eye.size.width} wide, learning as {eye.kind}", (), eye_trainer(name), by_default=False)
+        for name, eye in EYES.items()
+        if name != "eye"
+    },
     "vae": Stage("generator: the autoencoder", (), train_vae),
     "teacher": Stage("generator: text encoders and UNet, SDXL in miniature", ("vae",), train_teacher, True),
     "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
-    "add": Stage("student: adversarial diffusion distillation", ("teacher", "eye"), train_add, True),
+    "add": Stage("student: adversarial diffusion distillation", ("teacher", ADD_RECIPE.features), train_add, True),
     "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
     "pd": Stage("student: progressive distillation, a checkpoint for 4, 2, 1 steps", ("teacher",), train_pd, True),
     "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
@@ -68,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
     if args.list:
         _print_list(shop)
         return 0
-    targets = args.targets or [*STAGES, PACK]
+    targets = args.targets or [*(name for name, stage in STAGES.items() if stage.by_default), PACK]
     order = _ordered(targets)
     if args.processes < 1:
         raise UsageError(f"--processes {args.processes}: at least 1")

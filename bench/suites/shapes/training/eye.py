@@ -1,11 +1,13 @@
 """The eye: a small vision transformer that ADD's discriminator reads, trained to say what stands where.
 
 It learns from the train split alone, has its own seed, and shares no weight with a judge; no judge is ever its teacher.
+The other eyes (`eye_dino`, `eye_clip`) are the same network under another objective; each comes in two sizes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -19,19 +21,33 @@ from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 
 PATCH = 4
-WIDTH = 96
-LAYERS = 4
-DEPTHS = (0, 1, 2, 3, 4)
-"""Hidden states that the discriminator's heads read: the patch embedding and every layer."""
 
 
-def make_eye() -> ViTModel:
-    """About half a million parameters; pixels in -1..1."""
+@dataclass(frozen=True)
+class EyeSize:
+    """Width of the tokens, number of layers, number of attention heads."""
+
+    width: int
+    layers: int
+    heads: int
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The five hidden states that the discriminator's heads read: the patch embedding and four even depths."""
+        return (0, *(self.layers * quarter // 4 for quarter in range(1, 5)))
+
+
+SMALL = EyeSize(width=96, layers=4, heads=6)
+LARGE = EyeSize(width=144, layers=8, heads=6)
+
+
+def make_eye(size: EyeSize = SMALL) -> ViTModel:
+    """About half a million parameters, or two million; pixels in -1..1."""
     config = ViTConfig(
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=6,
-        intermediate_size=3 * WIDTH,
+        hidden_size=size.width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        intermediate_size=3 * size.width,
         image_size=words.IMAGE_SIZE,
         patch_size=PATCH,
     )
@@ -42,12 +58,12 @@ class EyeObjective(Objective):
     """Batches hold "images" uint8 and "scenes". The class token tells the background and which attributes occur."""
 
     def __init__(self, eye: ViTModel) -> None:
-        values = sum(ATTRIBUTES.values())
+        values, width = sum(ATTRIBUTES.values()), int(eye.config.hidden_size)
         self.network = nn.ModuleDict(
             {
                 "eye": eye,
-                "places": nn.Linear(WIDTH, 1 + values),
-                "whole": nn.Linear(WIDTH, values + len(words.BACKGROUNDS)),
+                "places": nn.Linear(width, 1 + values),
+                "whole": nn.Linear(width, values + len(words.BACKGROUNDS)),
             }
         )
 

@@ -9,7 +9,7 @@ import torch
 from diffusers import EulerAncestralDiscreteScheduler
 from torch import Tensor, nn
 
-from bench.suites.shapes.training.eye import DEPTHS, make_eye
+from bench.suites.shapes.training.eyes import load_features
 from bench.suites.shapes.training.stages import latents, load_vae
 from bench.suites.shapes.training.students.common import (
     Conditioned,
@@ -20,37 +20,22 @@ from bench.suites.shapes.training.students.common import (
     sample_rows,
 )
 from bench.suites.shapes.training.workshop import Workshop
-from methods.add.discriminator import FrozenFeatures
-from methods.add.objective import AddObjective, AddRecipe
-from methods.distill.loop import TrainConfig
+from methods.add.objective import AddObjective
+from methods.add.recipe import AddRecipe
 
-ADD = TrainConfig(
-    steps=800,
-    batch_size=64,
-    learning_rate=4e-4,
-    learning_rates={"discriminator": 1e-3},
-    betas=(0.0, 0.99),
-    weight_decay=0.0,
-    ema_decay=0.99,
-    seed=32,
-    warmup_steps=50,
-    decay_fraction=0.5,
-    checkpoint_every=100,
-)
-ADD_RECIPE = AddRecipe(teacher_guidance=4.0)
+ADD_RECIPE = AddRecipe(features="eye", teacher_guidance=4.0)
+ADD = ADD_RECIPE.training(steps=800, batch_size=64, seed=32, checkpoint_every=100)
 
 
 def train_add(shop: Workshop) -> None:
-    """Adversarial diffusion distillation with the eye as the discriminator's features."""
+    """Adversarial diffusion distillation with one of the suite's eyes as the discriminator's features."""
     torch.manual_seed(ADD.seed)
     teacher = load_teacher(shop)
     vae = load_vae(shop)
     batches = Conditioned(latents(shop, ADD.batch_size, ADD.seed), teacher, with_pixels=True)
     vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
-    eye = make_eye()
-    eye.load_state_dict(shop.weights("eye"))
     student = copy.deepcopy(teacher.unet).requires_grad_(True)
-    features = FrozenFeatures(eye, DEPTHS)
+    features = load_features(shop, ADD_RECIPE.features)
     objective = AddObjective(denoiser(student), denoiser(teacher.unet), vae, features, ADD_RECIPE)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
