@@ -9,8 +9,8 @@ from bench.suites.shapes import vocabulary as words
 
 LATENT_CHANNELS = 8
 LATENT_SIZE = words.IMAGE_SIZE // 4
-TEXT_WIDTHS = (64, 96)
-POOLED_WIDTH = 96
+TEXT_WIDTHS = (64, 80)
+POOLED_WIDTH = 80
 ADDITION_TIME_EMBED_DIM = 8
 MAX_TOKENS = 24
 
@@ -53,14 +53,14 @@ def make_text_encoders(vocabulary_size: int, bos: int, eos: int) -> tuple[CLIPTe
     return CLIPTextModel(first), CLIPTextModelWithProjection(second)
 
 
-def make_unet(widths: tuple[int, int] = (48, 96), time_cond_proj_dim: int | None = None) -> UNet2DConditionModel:
+def make_unet(widths: tuple[int, int] = (64, 80), time_cond_proj_dim: int | None = None) -> UNet2DConditionModel:
     """The denoiser; `time_cond_proj_dim` adds the input for an embedded guidance scale."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIZE,
         in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=("CrossAttnDownBlock2D",) * 2,
+        up_block_types=("CrossAttnUpBlock2D",) * 2,
         block_out_channels=widths,
         layers_per_block=1,
         attention_head_dim=tuple(max(1, width // 32) for width in widths),  # the number of heads, in spite of its name

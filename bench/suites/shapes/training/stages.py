@@ -45,7 +45,7 @@ TEACHER = TrainConfig(
     warmup_steps=50,
     checkpoint_every=100,
 )
-GRID_GUIDANCE = 3.0
+GRID_GUIDANCE = 2.5
 _SAMPLES = 48
 _WHITENING_IMAGES = 2048
 

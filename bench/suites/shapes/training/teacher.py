@@ -31,7 +31,7 @@ class Teacher(nn.Module):
         self.text_encoder, self.text_encoder_2, self.unet = text_encoder, text_encoder_2, unet
 
     def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """int64 (N, L) -> token embeddings (N, L, 160) and pooled embedding (N, 96), as SDXL's pipeline makes them."""
+        """int64 (N, L) -> token embeddings (N, L, 144) and pooled embedding (N, 80), as SDXL's pipeline makes them."""
         first = self.text_encoder(tokens, output_hidden_states=True)
         second = self.text_encoder_2(tokens, output_hidden_states=True)
         return torch.cat([first.hidden_states[-2], second.hidden_states[-2]], dim=-1), second.text_embeds

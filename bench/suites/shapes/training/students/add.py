@@ -23,7 +23,7 @@ from bench.suites.shapes.training.workshop import Workshop
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 
-ADD_RECIPE = AddRecipe(features="eye", teacher_guidance=4.0)
+ADD_RECIPE = AddRecipe(features="eye", teacher_guidance=2.5)
 ADD = ADD_RECIPE.training(steps=800, batch_size=64, seed=32, checkpoint_every=100)
 
 

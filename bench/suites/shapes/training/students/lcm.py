@@ -33,8 +33,8 @@ LCM = TrainConfig(
     decay_fraction=0.5,
     checkpoint_every=100,
 )
-LCM_RECIPE = LcmRecipe(w_min=1.0, w_max=6.0)
-LCM_GUIDANCE_SCALE = 5.0
+LCM_RECIPE = LcmRecipe(w_min=0.5, w_max=3.0)
+LCM_GUIDANCE_SCALE = 2.5
 LCM_GUIDANCE_EMBEDDING = 64
 
 

@@ -43,7 +43,7 @@ PD = TrainConfig(
 PD_STEPS: Mapping[int, int] = {16: 200, 8: 150, 4: 150, 2: 200, 1: 300}
 """Student's steps -> training steps: together no more teacher evaluations, images and seconds than LCM is given."""
 
-PD_RECIPE = PdRecipe(guidance_scale=5.0)
+PD_RECIPE = PdRecipe(guidance_scale=2.5)
 
 
 def train_pd(shop: Workshop) -> None:
