@@ -15,7 +15,7 @@ from bench.report.latex import results_latex
 from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
 from bench.report.sheets import read_prompts, read_sheets
-from bench.report.tables import not_measured_csv, results_csv
+from bench.report.tables import breakdown_csv, not_measured_csv, results_csv
 
 
 def build(results: Path, out: Path, check: bool) -> int:
@@ -55,9 +55,10 @@ def render(results: Path, out: Path, found: tuple[Group, ...]) -> dict[str, byte
     for group in found:
         drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
     texts = {
-        "tables/results.md": results_markdown(found),
+        "tables/results.md": results_markdown(found, prompts),
         "tables/results.csv": results_csv(found),
         "tables/results.tex": results_latex(found),
+        "tables/breakdown.csv": breakdown_csv(found, prompts),
         "tables/not_measured.csv": not_measured_csv(found),
         "tables/readme.md": readme_markdown(found),
         "index.html": page(found, drawn, sheets, prompts, relative(results, out)),

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.record import Record
+from bench.report.breakdown import Breakdown, breakdown
 from bench.report.display import Display, columns
 from bench.report.figures import COST, front, points
 from bench.report.frame import Group, label, steps_text
@@ -65,6 +66,7 @@ class Section:
     slug: str
     table: Table
     tables: tuple[tuple[str, Table], ...]
+    parted: Breakdown | None
     links: Mapping[str, str]
     protocols: tuple[tuple[str, str], ...]
     findings: tuple[str, ...]
@@ -125,6 +127,7 @@ def _section(
         slug=group.slug,
         table=table,
         tables=tuple(_tables(table)),
+        parted=breakdown(group, prompts),
         links=links,
         protocols=tuple(_protocols(table)),
         findings=tuple(findings(quality, table.columns)),

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.record import Record
+from bench.report.breakdown import Breakdown, breakdown
 from bench.report.frame import Group, label
+from bench.report.sheets import StoredPrompt
 from bench.report.tables import HOW_MARKED, JUDGES, NO_REASON, Entry, Table, results_table, select
 
 README_COLUMNS = ("fd-shapes", "clip-shapes", "preference", "attributes", "latency_s")
 
 
-def results_markdown(groups: Sequence[Group]) -> str:
-    """The whole `results.md`: quality, cost and what was not measured, a section a group."""
+def results_markdown(groups: Sequence[Group], prompts: Sequence[StoredPrompt] = ()) -> str:
+    """The whole `results.md`: quality, cost, scores by kind of prompt and what was not measured, a section a group."""
     lines = ["# Results", "", HOW_MARKED, "", JUDGES, ""]
     for group in groups:
         table = results_table(group)
@@ -21,6 +23,9 @@ def results_markdown(groups: Sequence[Group]) -> str:
             names = [column.name for column in table.columns if column.kind == kind]
             if names:
                 lines += [f"### {title}", "", *markdown_rows(select(table, names)), ""]
+        parted = breakdown(group, prompts)
+        if parted is not None:
+            lines += [f"### {escape_markdown(parted.title)} by kind of prompt", "", *_parted_rows(parted), ""]
         if group.missing:
             lines += ["### Not measured", "", *_missing_rows(group.missing), ""]
     return "\n".join(lines)
@@ -59,6 +64,12 @@ def _markdown_entry(entry: Entry) -> str:
         return "–"
     value = f"**{entry.value}**" if entry.best else entry.value
     return value if entry.low_high is None else f"{value} {entry.low_high}"
+
+
+def _parted_rows(parted: Breakdown) -> list[str]:
+    lines = [_pipe(["Method", "Steps", *map(escape_markdown, parted.heads)])]
+    lines.append(_pipe([":--", *["--:"] * (len(parted.heads) + 1)]))
+    return lines + [_pipe([escape_markdown(method), str(steps), *texts]) for method, steps, texts in parted.rows]
 
 
 def _missing_rows(records: Sequence[Record]) -> list[str]:

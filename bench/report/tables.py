@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from bench.record import Record
 from bench.report.best import Verdict, marks, verdicts
+from bench.report.breakdown import parts
 from bench.report.display import Display, columns, digits, interval, number
 from bench.report.frame import TIDY_COLUMNS, Group, label, steps_text, tidy
+from bench.report.sheets import StoredPrompt
 
 JUDGES = (
     "FD-shapes, KID-shapes, CLIP-shapes, Preference-shapes and Attributes are scores of the embedded suite's own "
@@ -122,6 +124,18 @@ def results_csv(groups: Sequence[Group]) -> str:
     parts = [_csv_frame_rows(group) for group in groups]
     heads = [*TIDY_COLUMNS, "limit", "device", "dtype", "batch_size", "best", "record"]
     return _csv(heads, [row for part in parts for row in part])
+
+
+def breakdown_csv(groups: Sequence[Group], prompts: Sequence[StoredPrompt]) -> str:
+    """One row a (cell, score of single images, kind of prompt)."""
+    heads = ["suite", "method", "num_inference_steps", "seed", "quantity", "category"]
+    rows: list[list[object]] = []
+    for part in (part for group in groups for part in parts(group, prompts)):
+        cell = part.record.cell
+        place = [cell.suite, label(cell), cell.num_inference_steps, cell.seed, part.quantity, part.category]
+        values = [f"{value:.6g}" for value in (part.value, part.low, part.high)]
+        rows.append([*place, *values, part.n, cell.name])
+    return _csv([*heads, "value", "ci_low", "ci_high", "n", "record"], rows)
 
 
 def not_measured_csv(groups: Sequence[Group]) -> str:
