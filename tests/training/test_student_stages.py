@@ -31,8 +31,8 @@ from bench.suites.shapes.training.pack import STUDENTS, assembled, students_that
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.students import common, lcm_lora, progressive, style
 from bench.suites.shapes.training.teacher import Teacher
-from bench.suites.shapes.training.workshop import MADE, WEIGHTS, Workshop
 from bench.suites.shapes.zoo import CACHE_VARIABLE, LeftOut, Zoo, write_zoo
+from bench.training.workshop import MADE, WEIGHTS, Workshop
 from methods.interface import SampleRequest
 from methods.lcm import LCMLoRA
 from methods.progressive import ProgressiveDistillation
