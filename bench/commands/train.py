@@ -62,7 +62,7 @@ def _add_full_scale(parser: Parser) -> None:
     add("--resolution", type=int, metavar="N", help="pixels a side, a multiple of 8 (default: 512)")
     add("--batch-size", type=int, metavar="N", help="images a step, over all processes and parts (default: 128)")
     add("--accumulation", type=int, metavar="N", help="parts that a process computes its share in (default: 1)")
-    add("--steps", type=int, metavar="N", help="updates (default: 4000)")
+    add("--steps", type=int, metavar="N", help="updates, for pd of each round (default: 4000)")
     add("--dtype", metavar="NAME", help="float32, or bfloat16 for autocast (default: bfloat16 on a GPU)")
     add("--gradient-checkpointing", action="store_true", default=None, help="compute activations twice, keep few")
     add("--learning-rate", type=float, metavar="X", help="of the student (default: the method's own)")

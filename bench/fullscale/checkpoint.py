@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +11,16 @@ from typing import Any
 from torch import nn
 
 from bench.errors import UsageError
+from bench.folder import write_json
 from bench.fullscale.teacher import load_teacher
+from bench.training.workshop import MADE
+from methods.distill.lora import Adapter, save_lora
 from methods.interface import Recipe
 from methods.pipelines import make_scheduler, quiet_libraries
 from methods.recipes import write_recipe
 from methods.weights import write_manifest
 
 CHECKPOINT = "checkpoint"
-MADE = "made.json"
 BEGUN = "begun.json"
 
 
@@ -36,8 +37,7 @@ def check_begun(folder: Path, now: Mapping[str, Any], *, write: bool) -> None:
             if before.get(name) != value:
                 raise UsageError(f"{folder} was begun with {name} {before.get(name)}, not {value}; give another --out")
     elif write:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, now)
+        write_json(path, now)
 
 
 def trained_steps(folder: Path) -> int:
@@ -46,27 +46,25 @@ def trained_steps(folder: Path) -> int:
     return int(json.loads(path.read_text(encoding="utf-8"))["steps"]) if path.exists() else 0
 
 
-def write_checkpoint(folder: Path, teacher: Path, unet: nn.Module, recipe: Recipe, made: Mapping[str, Any]) -> Path:
-    """The teacher's pipeline with `unet` in its place and the recipe's scheduler, whole or not at all.
+def write_checkpoint(folder: Path, teacher: Path, student: nn.Module, recipe: Recipe, made: Mapping[str, Any]) -> Path:
+    """The teacher's pipeline with the student's UNet, or with its LoRA beside it, and the recipe's scheduler.
 
-    Stock diffusers loads the folder; `bench run --weights METHOD=FOLDER` does too.
+    It is there whole or not at all. Stock diffusers loads the folder; `bench run --weights METHOD=FOLDER` does too.
     """
     pipe = load_teacher(teacher)
-    pipe.unet = unet.to("cpu").float()
+    student = student.to("cpu").float()
+    if not isinstance(student, Adapter):
+        pipe.unet = student
     pipe.scheduler = make_scheduler(pipe.scheduler.config, recipe)
     partial, target = folder / f"{CHECKPOINT}.partial", folder / CHECKPOINT
     shutil.rmtree(partial, ignore_errors=True)
     with quiet_libraries():
         pipe.save_pretrained(partial, safe_serialization=True)
+        if isinstance(student, Adapter):
+            save_lora(partial, student.tensors())
     write_recipe(partial, recipe)
     write_manifest(partial)
-    _write_json(partial / MADE, made)
+    write_json(partial / MADE, made)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     return target
-
-
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
-    os.replace(partial, path)

@@ -31,21 +31,24 @@ def sampler(
 
     @torch.no_grad()
     def sample(networks: Mapping[str, nn.Module]) -> Tensor:
-        stock: Any = StableDiffusionXLPipeline(
-            vae=pipe.vae, text_encoder=None, text_encoder_2=None, tokenizer=None, tokenizer_2=None,
-            unet=networks["student"], scheduler=make_scheduler(pipe.scheduler.config, made.recipe),
-            add_watermarker=False,
-        )  # fmt: skip
-        stock.set_progress_bar_config(disable=True)
-        rows = []
-        for steps in made.grid_steps:
-            with torch.autocast(compute.device.type, compute.autocast, enabled=compute.autocast is not None):
-                noise = generators(range(len(shown)))
-                latents = stock(
-                    **asked, **size, generator=noise, num_inference_steps=steps, output_type="latent"
-                ).images
-            pixels = pipe.vae.decode(latents.float() / pipe.vae.config.scaling_factor).sample
-            rows.append(to_uint8((pixels / 2 + 0.5).clamp(0, 1)))
-        return torch.cat(rows)
+        with made.as_unet(networks["student"]) as unet:
+            return torch.cat([sampled(_stock(pipe, unet, made), steps) for steps in made.grid_steps])
+
+    def sampled(stock: Any, steps: int) -> Tensor:
+        noise = generators(range(len(shown)))
+        with torch.autocast(compute.device.type, compute.autocast, enabled=compute.autocast is not None):
+            latents = stock(**asked, **size, generator=noise, num_inference_steps=steps, output_type="latent").images
+        pixels = pipe.vae.decode(latents.float() / pipe.vae.config.scaling_factor).sample
+        return to_uint8((pixels / 2 + 0.5).clamp(0, 1))
 
     return sample
+
+
+def _stock(pipe: Any, unet: nn.Module, made: Made) -> Any:
+    """The stock pipeline around a UNet, without text encoders, with the scheduler of the student's recipe."""
+    stock: Any = StableDiffusionXLPipeline(
+        vae=pipe.vae, text_encoder=None, text_encoder_2=None, tokenizer=None, tokenizer_2=None,
+        unet=unet, scheduler=make_scheduler(pipe.scheduler.config, made.recipe), add_watermarker=False,
+    )  # fmt: skip
+    stock.set_progress_bar_config(disable=True)
+    return stock

@@ -23,9 +23,11 @@ from bench.errors import FewstepError
 from bench.fullscale import sdxl_base
 from bench.fullscale.activations import Activations, activations
 from bench.fullscale.request import FullScale
-from bench.fullscale.students import with_guidance_input
-from bench.fullscale.teacher import UnitRangeDino, feature_depths
-from methods.add.discriminator import Discriminator
+from bench.fullscale.students import ADD_RECIPE, LCM_GUIDANCE_EMBEDDING, LORA_RANK
+from methods.add.features import FrozenFeatures, dinov2_features
+from methods.add.objective import make_discriminator
+from methods.distill.lora import Adapter, add_lora
+from methods.lcm.student import guidance_input_config
 from methods.pipelines import quiet_libraries
 
 META = torch.device("meta")
@@ -41,7 +43,7 @@ class Parts:
     vae: Any
     text_encoder: Any
     text_encoder_2: Any
-    features: Any
+    features: FrozenFeatures
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def read_parts(request: FullScale) -> Parts:
             dino = Dinov2Config(**sdxl_base.DINOV2_SMALL) if small else AutoConfig.from_pretrained(request.features)
             return Parts(
                 UNet2DConditionModel.from_config(unet), AutoencoderKL.from_config(vae),
-                CLIPTextModel(texts[0]), CLIPTextModelWithProjection(texts[1]), UnitRangeDino(Dinov2Model(dino)),
+                CLIPTextModel(texts[0]), CLIPTextModelWithProjection(texts[1]), dinov2_features(Dinov2Model(dino)),
             )  # fmt: skip
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -133,16 +135,11 @@ def memory_rows(request: FullScale, parts: Parts) -> list[Row]:
     """Weights, gradients, optimiser states and averages of every network that `request` trains or reads."""
     half = 2 if _dtype(request) == torch.bfloat16 else _FLOAT
     student = _student(request, parts)
-    rows = [_trained("student", student)]
-    if half < _FLOAT:
-        rows.append(Row("its weights as autocast casts them", 0, count(student) * half))
-    rows.append(Row(f"teacher, {_dtype_name(request)}", count(parts.unet), count(parts.unet) * half))
-    if request.method == "lcm":
-        rows.append(Row("target (average of the student)", count(student), count(student) * _FLOAT))
+    rows = _unet_rows(request, parts, student, half)
     rows.append(Row("autoencoder, float32", count(parts.vae), count(parts.vae) * _FLOAT))
     if request.method == "add":
         rows.append(Row("features", count(parts.features), count(parts.features) * _FLOAT))
-        rows.append(_trained("discriminator", _discriminator(parts)))
+        rows.append(_trained("discriminator", make_discriminator(parts.unet.config, parts.features, ADD_RECIPE)))
     for name, encoder in (("text encoder", parts.text_encoder), ("text encoder 2", parts.text_encoder_2)):
         rows.append(Row(f"({name}, before training)", count(encoder), count(encoder) * _FLOAT, counted=False))
     return rows
@@ -193,16 +190,34 @@ def _forward(unet: Any, request: FullScale, parts: Parts) -> None:
 
 
 def _student(request: FullScale, parts: Parts) -> Any:
-    config = with_guidance_input(parts.unet.config) if request.method == "lcm" else parts.unet.config
+    """The student on the meta device; LCM-LoRA's is a UNet with its adapter."""
+    config = parts.unet.config
+    if request.method == "lcm":
+        config = guidance_input_config(config, LCM_GUIDANCE_EMBEDDING)
     with META, quiet_libraries():
-        return UNet2DConditionModel.from_config(config)
+        student = UNet2DConditionModel.from_config(config)
+        if request.method == "lcm-lora":
+            add_lora(student, LORA_RANK)
+    return student
 
 
-def _discriminator(parts: Parts) -> Discriminator:
-    config = parts.features.config
-    width = int(config.hidden_size)
-    pooled = int(parts.text_encoder_2.config.projection_dim)
-    return Discriminator(len(feature_depths(int(config.num_hidden_layers))), width, pooled + width)
+def _unet_rows(request: FullScale, parts: Parts, student: Any, half: int) -> list[Row]:
+    """The student, its teacher, and its target where it has one; `half` is the size of a frozen number."""
+    base = count(parts.unet)
+    if request.method == "lcm-lora":
+        adapter = Adapter(student)
+        return [
+            Row(f"teacher and base, {_dtype_name(request)}", base, base * half),
+            _trained("adapter", adapter),
+            Row("target (base, average adapter)", base + count(adapter), base * half + count(adapter) * _FLOAT),
+        ]
+    rows = [_trained("student", student)]
+    if half < _FLOAT:
+        rows.append(Row("its weights as autocast casts them", 0, count(student) * half))
+    rows.append(Row(f"teacher, {_dtype_name(request)}", base, base * half))
+    if request.method == "lcm":
+        rows.append(Row("target (average of the student)", count(student), count(student) * _FLOAT))
+    return rows
 
 
 def _trained(name: str, network: nn.Module) -> Row:

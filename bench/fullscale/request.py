@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.errors import UsageError
 
-METHODS = ("add", "lcm")
+METHODS = ("add", "lcm", "lcm-lora", "pd")
 DTYPES = ("float32", "bfloat16")
 DEFAULT_OUT = Path("runs/fullscale")
 DEFAULT_FEATURES = "facebook/dinov2-small"
@@ -18,8 +18,9 @@ SIZE_MULTIPLE = 8
 class FullScale:
     """A training of one student from a teacher of any size.
 
-    `batch_size` is that of a step: of all processes and micro-batches together. `teacher` and `features` are folders
-    or names on the hub. `dtype` None is bfloat16 on a GPU, float32 on a CPU; `learning_rate` None is the method's own.
+    `batch_size` is that of a step: of all processes and micro-batches together. `steps` are those of each round where a
+    method has several. `teacher` and `features` are folders or names on the hub. `dtype` None is bfloat16 on a GPU,
+    float32 on a CPU; `learning_rate` None is the method's own.
 
     Raises:
         UsageError: for values that make no sense, naming the option.

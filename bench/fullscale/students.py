@@ -6,87 +6,144 @@ What a paper gives is named; the rest is our choice for SDXL, and an option of t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import nn
 
 from bench.fullscale.request import FullScale
-from bench.fullscale.teacher import feature_depths, load_features
+from bench.fullscale.teacher import load_features
 from methods.add import ADD
-from methods.add.features import FrozenFeatures
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Denoiser
 from methods.distill.loop import TrainConfig
+from methods.distill.lora import WithoutAdapter, add_lora, wearing
 from methods.distill.objective import Objective
 from methods.interface import Recipe
-from methods.lcm import LCM
+from methods.lcm import LCM, LCMLoRA
 from methods.lcm.objective import LcmObjective, LcmRecipe
+from methods.lcm.student import with_guidance_input
 from methods.pipelines import quiet_libraries
+from methods.progressive import ProgressiveDistillation
+from methods.progressive.objective import PdObjective, PdRecipe, Round, rounds
+from methods.sampling import PipelineMethod
+from methods.sdxl import SDXL
+
+GUIDANCE_SCALE = SDXL.default_recipe.guidance_scale
+"""Of the teacher, for the students that replace its guided sampling: the scale that the stock pipeline samples at."""
+
+ADD_RECIPE = AddRecipe(
+    teacher_guidance=GUIDANCE_SCALE, optimizer="adamw", student_rate=1e-5, discriminator_rate=1e-4, ema_decay=0.999
+)
+"""The paper gives none of these; the other choices are those that the shapes suite was tuned on."""
+
+LCM_RECIPE = LcmRecipe(w_min=2.0, w_max=14.0)
+"""w as in arXiv 2310.04378; the grid of 50, the EMA target and the distance are diffusers' training example's."""
 
 LCM_GUIDANCE_EMBEDDING = 256
 """Width of the embedded guidance scale, that of the released LCM-SDXL."""
 
-ADD_RECIPE = AddRecipe()
-LCM_RECIPE = LcmRecipe(w_min=2.0, w_max=14.0)
-"""w as in arXiv 2310.04378; the grid of 50, the EMA target and the distance are diffusers' training example's."""
+LCM_LORA_RECIPE = LcmRecipe(w_min=7.5, w_max=7.5)
+"""w as in arXiv 2311.05556."""
+
+LORA_RANK = 64
+"""With the layers of `methods.distill.lora` SDXL's adapter has the 197 million parameters of the paper."""
+
+PD_RECIPE = PdRecipe(guidance_scale=GUIDANCE_SCALE)
 
 
 @dataclass(frozen=True)
 class Made:
-    """An objective ready to train, and what the sampled student wants. `note` says which choices were made."""
+    """An objective ready to train, and what the sampled student wants. `note` says which choices were made.
+
+    `as_unet` gives, for the length of a `with`, the UNet that samples what "student" of the trained networks holds.
+    """
 
     objective: Objective
     recipe: Recipe
     config: TrainConfig
     note: dict[str, Any]
-    pixels: bool
+    pixels: bool = False
     grid_steps: tuple[int, ...] = (1, 4)
+    as_unet: Callable[[nn.Module], AbstractContextManager[Any]] = nullcontext
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: its folder under `--out`, what makes it of the teacher's pipeline, the request and the dtype of
+    what is frozen, and the stage before, whose student is its teacher (None: `--teacher`)."""
+
+    name: str
+    make: Callable[[Any, FullScale, torch.dtype], Made]
+    taught_by: str | None = None
 
 
 def make_add(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
     """Adversarial diffusion distillation with DINOv2 under the discriminator. Iterations and batch: its ablations'."""
-    dino = load_features(request.features)
-    features = FrozenFeatures(dino, feature_depths(int(dino.config.num_hidden_layers)))
-    student = _trainable(pipe.unet, request)
-    vae = FullPrecisionVae(pipe.vae)
+    rate = request.learning_rate or ADD_RECIPE.student_rate
+    recipe = replace(ADD_RECIPE, features=request.features, student_rate=rate)
+    features = load_features(request.features)
+    student = _trainable(copy.deepcopy(pipe.unet), request)
+    vae: Any = FullPrecisionVae(pipe.vae)
     if request.gradient_checkpointing:
         pipe.vae.enable_gradient_checkpointing()
-    teacher = _frozen(pipe, frozen)
-    objective = AddObjective(_denoiser(pipe, student), teacher, vae, features, ADD_RECIPE)
-    config = replace(
-        _config(request, 1e-5), learning_rates={"discriminator": 1e-4}, betas=(0.0, 0.99), weight_decay=0.0
-    )
-    note = {"recipe": vars(ADD_RECIPE), "features": request.features, "feature_depths": features.depths}
-    return Made(objective, _sized(ADD.default_recipe, request), config, note, pixels=True)
+    objective = AddObjective(_denoiser(pipe, student), _frozen(pipe, frozen), vae, features, recipe)
+    note = {"recipe": vars(recipe), "feature_depths": features.depths}
+    return Made(objective, _sized(ADD, request), recipe.training(**_duration(request)), note, pixels=True)
 
 
 def make_lcm(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
     """Latent consistency distillation with embedded guidance; the learning rate is that of its paper."""
-    student = UNet2DConditionModel.from_config(with_guidance_input(pipe.unet.config))
-    student.load_state_dict(pipe.unet.state_dict(), strict=False)
-    nn.init.zeros_(student.time_embedding.cond_proj.weight)  # the student starts as the teacher
-    student = _trainable(student, request, copied=False)
-    teacher = _frozen(pipe, frozen)
-    objective = LcmObjective(_denoiser(pipe, student), teacher, LCM_RECIPE)
-    recipe = _sized(LCM.default_recipe, request)
-    return Made(objective, recipe, _config(request, 8e-6), {"recipe": vars(LCM_RECIPE)}, pixels=False)
+    student = _trainable(with_guidance_input(pipe.unet, LCM_GUIDANCE_EMBEDDING), request)
+    objective = LcmObjective(_denoiser(pipe, student), _frozen(pipe, frozen), LCM_RECIPE)
+    return Made(objective, _sized(LCM, request), _config(request, 8e-6), {"recipe": vars(LCM_RECIPE)})
 
 
-STUDENTS: dict[str, Callable[[Any, FullScale, torch.dtype], Made]] = {"add": make_add, "lcm": make_lcm}
+def make_lcm_lora(pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
+    """Latent consistency distillation into an adapter. One UNet, frozen, is the student's base and the teacher."""
+    with quiet_libraries():
+        unet = pipe.unet.to(frozen)
+    add_lora(unet, LORA_RANK)
+    unet.train()
+    if request.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    objective = LcmObjective(_denoiser(pipe, unet), _denoiser(pipe, WithoutAdapter(unet)), LCM_LORA_RECIPE)
+    note = {"recipe": vars(LCM_LORA_RECIPE), "rank": LORA_RANK}
+    return Made(objective, _sized(LCMLoRA, request), _config(request, 1e-4), note, as_unet=partial(wearing, unet))
 
 
-def with_guidance_input(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A UNet's config with an input for an embedded guidance scale."""
-    given = {
-        name: value for name, value in config.items() if name != "_use_default_values"
-    }  # else ours would be dropped
-    return {**given, "time_cond_proj_dim": LCM_GUIDANCE_EMBEDDING}
+def make_pd(this_round: Round, pipe: Any, request: FullScale, frozen: torch.dtype) -> Made:
+    """One round of progressive distillation. The student predicts what its teacher predicts."""
+    student = _trainable(copy.deepcopy(pipe.unet), request)
+    objective = PdObjective(_denoiser(pipe, student), _frozen(pipe, frozen), this_round, PD_RECIPE.weighting)
+    steps = this_round.student_steps
+    recipe = replace(_sized(ProgressiveDistillation, request), allowed_steps=(steps, steps))
+    config = replace(_config(request, 1e-5), seed=request.seed + steps)  # another noise in each round
+    note = {"recipe": vars(PD_RECIPE), "round": this_round.name}
+    return Made(objective, recipe, config, note, grid_steps=(steps,))
+
+
+def pd_stages(recipe: PdRecipe) -> tuple[Stage, ...]:
+    """The rounds one after the other, each taught by the student of the one before."""
+    stages: list[Stage] = []
+    for each in rounds(recipe):
+        before = stages[-1].name if stages else None
+        stages.append(Stage(f"pd/{each.name}", partial(make_pd, each), before))
+    return tuple(stages)
+
+
+STUDENTS: dict[str, tuple[Stage, ...]] = {
+    "add": (Stage("add", make_add),),
+    "lcm": (Stage("lcm", make_lcm),),
+    "lcm-lora": (Stage("lcm-lora", make_lcm_lora),),
+    "pd": pd_stages(PD_RECIPE),
+}
 
 
 class FullPrecisionVae(nn.Module):
@@ -102,8 +159,8 @@ class FullPrecisionVae(nn.Module):
             return self.vae.decode(latents.float())  # type: ignore[operator]
 
 
-def _trainable(unet: Any, request: FullScale, *, copied: bool = True) -> Any:
-    student = (copy.deepcopy(unet) if copied else unet).float().requires_grad_(True).train()
+def _trainable(student: Any, request: FullScale) -> Any:
+    student = student.float().requires_grad_(True).train()
     if request.gradient_checkpointing:
         student.enable_gradient_checkpointing()
     return student
@@ -122,17 +179,21 @@ def _denoiser(pipe: Any, unet: Any) -> Denoiser:
 
 def _config(request: FullScale, learning_rate: float) -> TrainConfig:
     rate = learning_rate if request.learning_rate is None else request.learning_rate
-    return TrainConfig(
-        steps=request.steps,
-        batch_size=request.batch_size,
-        learning_rate=rate,
-        warmup_steps=min(500, max(1, request.steps // 10)),
-        decay_fraction=0.1,
-        ema_decay=0.999,
-        seed=request.seed,
-        checkpoint_every=request.checkpoint_every,
-    )
+    return TrainConfig(learning_rate=rate, ema_decay=0.999, **_duration(request))
 
 
-def _sized(recipe: Recipe, request: FullScale) -> Recipe:
-    return replace(recipe, height=request.resolution, width=request.resolution)
+def _duration(request: FullScale) -> dict[str, Any]:
+    """What the configurations of all students have alike."""
+    return {
+        "steps": request.steps,
+        "batch_size": request.batch_size,
+        "seed": request.seed,
+        "warmup_steps": min(500, max(1, request.steps // 10)),
+        "decay_fraction": 0.1,
+        "checkpoint_every": request.checkpoint_every,
+    }
+
+
+def _sized(method: type[PipelineMethod], request: FullScale) -> Recipe:
+    """How the method samples, at the size that the student learned."""
+    return replace(method.default_recipe, height=request.resolution, width=request.resolution)

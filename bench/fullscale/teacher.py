@@ -8,17 +8,12 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
-from torch import Tensor, nn
 from transformers import AutoConfig, Dinov2Model
 
 from bench.errors import FewstepError, WeightsError
+from methods.add.features import FrozenFeatures, dinov2_features
 from methods.pipelines import load_pipeline, quiet_libraries
 from methods.weights import sha256
-
-FEATURE_SIDE = 224
-"""Pixels a side at which DINOv2 sees an image: the size that its published preprocessing crops to."""
-
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as DINOv2's image processor has them
 
 
 def teacher_folder(teacher: str) -> Path:
@@ -61,30 +56,8 @@ def part_hash(folder: Path, *parts: str) -> str:
     return digest.hexdigest()
 
 
-class UnitRangeDino(nn.Module):
-    """DINOv2 on pixels in -1..1 of any size, called as the discriminator calls a vision transformer."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, dino: Dinov2Model) -> None:
-        super().__init__()
-        self.dino, self.config = dino, dino.config
-        patch = int(dino.config.patch_size)
-        self.side = min(FEATURE_SIDE, int(dino.config.image_size)) // patch * patch
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-
-    def forward(self, pixels: Tensor, output_hidden_states: bool = False) -> Any:
-        """What the transformer gives; the gradient passes through resizing and normalisation."""
-        size = (self.side, self.side)
-        resized = nn.functional.interpolate(pixels.float(), size, mode="bilinear", antialias=True, align_corners=False)
-        normalised = ((resized + 1) / 2 - self.mean) / self.std
-        return self.dino(normalised, output_hidden_states=output_hidden_states)
-
-
-def load_features(name: str) -> UnitRangeDino:
-    """DINOv2 from a folder or the hub.
+def load_features(name: str) -> FrozenFeatures:
+    """DINOv2 from a folder or the hub, as ADD's discriminator reads it.
 
     Raises:
         FewstepError: where it cannot be had, or is another network.
@@ -94,12 +67,7 @@ def load_features(name: str) -> UnitRangeDino:
             config = AutoConfig.from_pretrained(name)
             if config.model_type != "dinov2":
                 raise FewstepError(f"--features {name}: a {config.model_type}; a dinov2 is needed")
-            return UnitRangeDino(Dinov2Model.from_pretrained(name, use_safetensors=True))
+            return dinov2_features(Dinov2Model.from_pretrained(name, use_safetensors=True))
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise FewstepError(f"--features {name}: cannot be loaded: {reason}") from error
-
-
-def feature_depths(layers: int) -> tuple[int, ...]:
-    """Hidden states that the heads read: four, evenly spaced, the last layer among them."""
-    return tuple(sorted({max(1, round(layers * quarter / 4)) for quarter in (1, 2, 3, 4)}))

@@ -21,15 +21,16 @@ from accelerate import PartialState
 from rich.console import Console
 
 from bench.errors import UsageError
-from bench.fullscale.batches import Ahead, Batches, Order
+from bench.fullscale.batches import Ahead, Batches
 from bench.fullscale.checkpoint import CHECKPOINT, check_begun, trained_steps, write_checkpoint
 from bench.fullscale.data import Sample, read_samples
 from bench.fullscale.encode import Encodings, encode_missing
 from bench.fullscale.grid import sampler
 from bench.fullscale.request import FullScale
-from bench.fullscale.students import STUDENTS, Made
+from bench.fullscale.students import STUDENTS, Made, Stage
 from bench.fullscale.teacher import load_teacher, part_hash, teacher_folder
-from bench.suites.shapes.training.workshop import Workshop, machine, versions
+from bench.training.order import Order
+from bench.training.workshop import Workshop, machine, versions
 from methods.distill.compute import Compute, place
 from methods.distill.parallel import current_share, wait_for_all
 
@@ -39,7 +40,7 @@ _SHOWN = 4
 
 
 def train_full_scale(request: FullScale, console: Console) -> Path:
-    """Train as `request` says and return the folder of the finished checkpoint.
+    """Train as `request` says and return the folder of the finished checkpoint, the last one of several rounds.
 
     Raises:
         UsageError: for a request that does not fit the data, the processes, or what `out` was begun with.
@@ -53,31 +54,40 @@ def train_full_scale(request: FullScale, console: Console) -> Path:
         with state.local_main_process_first():
             folder = teacher_folder(request.teacher)
         shop = Workshop(request.out, console)
-        stage = shop.stage(request.method)
-        encodings = _begin(request, stage, folder, samples)
-        if trained_steps(stage) == request.steps:
-            console.print(f"{request.method}: finished already, in {stage / CHECKPOINT}", soft_wrap=True)
-            return stage / CHECKPOINT
+        encodings = _begin(request, shop.stage(request.method), folder, samples)
         console.print(
             f"{request.method}: {len(samples):,} images of {request.data}, teacher {folder}; a batch of"
             f" {request.batch_size} is {share.ranks} processes x {request.accumulation} x {micro_batch}",
             soft_wrap=True,
         )
-        return _train(request, shop, folder, samples, encodings, state.device)
+        for stage in STUDENTS[request.method]:
+            finished = shop.stage(stage.name) / CHECKPOINT
+            if trained_steps(shop.stage(stage.name)) == request.steps:
+                console.print(f"{stage.name}: finished already, in {finished}", soft_wrap=True)
+                continue
+            teacher = folder if stage.taught_by is None else shop.stage(stage.taught_by) / CHECKPOINT
+            _train(request, stage, shop, teacher, samples, encodings, state.device)
+        return finished
 
 
 def _train(
-    request: FullScale, shop: Workshop, folder: Path, samples: list[Sample], encodings: Encodings, device: torch.device
-) -> Path:
-    """Encode what is missing, then train, then write the checkpoint."""
+    request: FullScale,
+    stage: Stage,
+    shop: Workshop,
+    folder: Path,
+    samples: list[Sample],
+    encodings: Encodings,
+    device: torch.device,
+) -> None:
+    """Encode what is missing, then train from the teacher in `folder`, then write the checkpoint."""
     compute = _compute(request, device)
     order = Order(len(samples), request.seed)
     needed = [samples[index] for index in order.needed(request.steps * request.batch_size)]
-    torch.manual_seed(request.seed)
     pipe = load_teacher(folder)
     encode_missing(encodings, needed, pipe, device, _speaker(shop.console))
     pipe.text_encoder = pipe.text_encoder_2 = None  # what they gave is on disk
-    made = STUDENTS[request.method](pipe, request, compute.autocast or torch.float32)
+    torch.manual_seed(request.seed)
+    made = stage.make(pipe, request, compute.autocast or torch.float32)
     place(made.objective, device)
     pipe.vae.to(device)
     shown = [encodings.of(sample) for sample in islice(needed, _SHOWN)]
@@ -86,18 +96,16 @@ def _train(
     )  # fmt: skip
     try:
         averages, note = shop.run(
-            request.method, made.objective, batches, made.config, compute=compute,
+            stage.name, made.objective, batches, made.config, compute=compute,
             data=f"{len(samples)} images of {request.data}", grid=sampler(pipe, made, shown, compute),
             measure_every=request.checkpoint_every, enlarged=1,
         )  # fmt: skip
     finally:
         batches.close()
-    target = shop.stage(request.method) / CHECKPOINT
     if current_share().rank == 0:
         note = _note(request, made, note, compute)
-        target = write_checkpoint(shop.stage(request.method), folder, averages["student"], made.recipe, note)
+        write_checkpoint(shop.stage(stage.name), folder, averages["student"], made.recipe, note)
     wait_for_all()
-    return target
 
 
 @contextmanager
@@ -138,6 +146,7 @@ def _begin(request: FullScale, stage: Path, folder: Path, samples: list[Sample])
         "batch_size": request.batch_size,
         "features": request.features if request.method == "add" else None,
         "seed": request.seed,
+        "steps": request.steps if len(STUDENTS[request.method]) > 1 else None,  # each round goes on from a finished one
     }
     check_begun(stage, begun, write=share.rank == 0)
     return Encodings(request.out / "cache", vae=vae, text=text, resolution=request.resolution, share=share)
@@ -148,7 +157,7 @@ def _note(request: FullScale, made: Made, note: dict[str, Any], compute: Compute
     return {
         **note,
         **made.note,
-        "request": asdict(request),
+        "request": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(request).items()},
         "steps": request.steps,
         "autocast": str(compute.autocast),
         "versions": versions(),

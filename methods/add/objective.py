@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -68,9 +69,7 @@ class AddObjective(Objective):
         self.student, self.teacher, self.vae, self.features, self.recipe = student, teacher, vae, features, recipe
         self.negative = negative
         _check_timesteps(student, recipe)
-        self.discriminator = Discriminator(
-            len(features.depths), features.width, self._condition_width(), recipe.head_norm
-        )
+        self.discriminator = make_discriminator(student.unet.config, features, recipe)
         self._played: _Played | None = None
 
     @property
@@ -148,10 +147,12 @@ class AddObjective(Objective):
             parts.append(F.layer_norm(image, image.shape[1:]))
         return torch.cat(parts, dim=1)
 
-    def _condition_width(self) -> int:
-        config = self.student.unet.config
-        pooled = int(config.projection_class_embeddings_input_dim) - 6 * int(config.addition_time_embed_dim)
-        return pooled * self.recipe.condition_text + self.features.width * self.recipe.condition_image
+
+def make_discriminator(unet_config: Any, features: FrozenFeatures, recipe: AddRecipe) -> Discriminator:
+    """The heads for a student with `unet_config`: one a depth of `features`, conditioned as `recipe` says."""
+    pooled = int(unet_config.projection_class_embeddings_input_dim) - 6 * int(unet_config.addition_time_embed_dim)
+    condition_width = pooled * recipe.condition_text + features.width * recipe.condition_image
+    return Discriminator(len(features.depths), features.width, condition_width, recipe.head_norm)
 
 
 def _check_timesteps(student: Denoiser, recipe: AddRecipe) -> None:

@@ -9,9 +9,12 @@ alpha / r        1: the two are equal, so that the product is added as it is
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
@@ -41,11 +44,17 @@ _SEPARATOR = "/"  # a parameter's name has no dot
 
 
 def add_lora(unet: Any, rank: int) -> None:
-    """Freeze `unet` and give it an adapter that starts as zero (B is zero, A random from torch's global generator)."""
+    """Freeze `unet` and give it an adapter that starts as zero (B is zero, A random from torch's global generator).
+
+    On weights in half precision, which a frozen base can have under autocast, the adapter is float32: it learns.
+    """
     from peft import LoraConfig  # takes seconds to import, and only a training needs it
 
     unet.requires_grad_(False)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), _ADAPTER)
+    for parameter in Adapter(unet).parameters():
+        if parameter.dtype in (torch.float16, torch.bfloat16):
+            parameter.data = parameter.data.float()
 
 
 class Adapter(nn.Module):
@@ -70,6 +79,50 @@ def what_learns(unet: nn.Module) -> nn.Module:
     """The adapter of a UNet that has one, and the UNet itself otherwise."""
     adapted = any(_INNER in name for name, _ in unet.named_parameters())
     return Adapter(unet) if adapted else unet
+
+
+def as_adapter(network: nn.Module) -> Adapter:
+    """`network`, which is an adapter.
+
+    Raises:
+        TypeError: where it is another network.
+    """
+    if not isinstance(network, Adapter):
+        raise TypeError(f"{type(network).__name__}: the student of LCM-LoRA is an adapter")
+    return network
+
+
+class WithoutAdapter(nn.Module):
+    """A UNet as it was before it was given its adapter: the teacher of its own adapter, without a copy of it."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet, self.config = unet, unet.config
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        self.unet.disable_adapters()
+        try:
+            return self.unet(*args, **kwargs)
+        finally:
+            self.unet.enable_adapters()
+
+
+@contextmanager
+@torch.no_grad()
+def wearing(unet: nn.Module, adapter: nn.Module) -> Iterator[nn.Module]:
+    """`unet` with the numbers of another adapter, such as its average, for the length of a `with`."""
+    mine = list(Adapter(unet).parameters())
+    own = [parameter.clone() for parameter in mine]
+    _copy(adapter.parameters(), mine)
+    try:
+        yield unet
+    finally:
+        _copy(own, mine)
+
+
+def _copy(source: Iterable[Tensor], target: Iterable[Tensor]) -> None:
+    for theirs, mine in zip(source, target, strict=True):
+        mine.copy_(theirs)
 
 
 def save_lora(folder: Path, tensors: dict[str, Tensor]) -> None:

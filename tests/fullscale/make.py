@@ -60,11 +60,11 @@ def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def write_dino(folder: Path) -> Path:
-    """A DINOv2 of two layers with random weights."""
+    """A DINOv2 of two layers with random weights; its patches are large, since it sees images at 224 pixels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         config = Dinov2Config(
-            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=4
+            hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=224, patch_size=56
         )  # fmt: skip
         Dinov2Model(config).save_pretrained(folder)
     return folder

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from bench.errors import FewstepError
-from bench.fullscale.batches import Ahead, Order
+from bench.fullscale.batches import Ahead
 from bench.fullscale.data import read_samples
 from bench.fullscale.pictures import square
+from bench.training.order import Order
 from tests.fullscale.make import CAPTIONS, SIZES, add, picture, write_folder, write_shards
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,12 @@ from bench.fullscale.activations import activations
 from bench.fullscale.memory import Parts, activation_rows, count, memory_rows, read_parts, total
 from bench.fullscale.request import FullScale
 from bench.fullscale.sdxl_base import HUB_ID
+from bench.fullscale.students import STUDENTS
+from bench.fullscale.teacher import load_teacher
 from bench.suites.shapes.generator.networks import make_vae
+from methods.add.objective import make_discriminator
+from methods.add.recipe import AddRecipe
+from tests.fullscale.make import write_dino
 
 SDXL = FullScale(method="add", teacher=HUB_ID, batch_size=4, gradient_checkpointing=True)
 
@@ -49,6 +55,28 @@ def test_rows_are_the_bytes_of_their_parts(sdxl: Parts) -> None:
     assert lcm["student"].parameters == size + 256 * 320  # the input of the embedded guidance
     assert lcm["target (average of the student)"].total == 4 * lcm["student"].parameters
     assert not rows["(text encoder, before training)"].counted
+    pd = {row.name: row.total for row in memory_rows(replace(SDXL, method="pd"), sdxl)}
+    assert pd["student"] == student.total
+    assert not any(name.startswith(("target", "features", "discriminator")) for name in pd)
+
+
+def test_an_adapter_has_the_published_size_and_no_copy_of_its_teacher(sdxl: Parts) -> None:
+    rows = {row.name: row for row in memory_rows(replace(SDXL, method="lcm-lora"), sdxl)}
+    adapter, base = rows["adapter"], 2_567_463_684
+    assert round(adapter.parameters / 1e6) == 197  # arXiv 2311.05556, table 1
+    assert adapter.total == 5 * 4 * adapter.parameters
+    assert rows["teacher and base, bfloat16"].total == 2 * base
+    assert rows["target (base, average adapter)"].total == 2 * base + 4 * adapter.parameters
+    assert "student" not in rows
+
+
+def test_the_discriminator_is_the_one_that_is_built(tiny_pipeline: Path, tmp_path: Path) -> None:
+    request = FullScale(method="add", teacher=str(tiny_pipeline), features=str(write_dino(tmp_path)), resolution=32)
+    row = next(row for row in memory_rows(request, read_parts(request)) if row.name == "discriminator")
+    built: Any = STUDENTS["add"][0].make(load_teacher(tiny_pipeline), request, torch.float32).objective
+    assert row.parameters == count(built.discriminator) == count(built.trained["discriminator"])
+    fewer = make_discriminator(built.student.unet.config, built.features, AddRecipe(condition_image=False))
+    assert row.parameters > count(fewer)
 
 
 def test_checkpointing_keeps_less_and_computes_again(sdxl: Parts) -> None:
@@ -93,8 +121,6 @@ def test_activations_are_those_of_a_real_pass() -> None:
 def test_the_command_prints_the_table_for_any_teacher(
     tiny_pipeline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.fullscale.make import write_dino
-
     features = str(write_dino(tmp_path / "dino"))
     arguments = ["train", "add", "--teacher", str(tiny_pipeline), "--plan-memory", "--features", features]
     assert main([*arguments, "--resolution", "32", "--batch-size", "2"]) == 0

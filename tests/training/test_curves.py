@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.suites.shapes.training.curves import draw_losses
+from bench.training.curves import draw_losses
 
 
 def picture(folder: Path, losses: dict[str, list[float]]) -> np.ndarray:

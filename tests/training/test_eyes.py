@@ -22,7 +22,7 @@ from bench.suites.shapes.training.eye import LARGE, SMALL, EyeSize, make_eye
 from bench.suites.shapes.training.eye_dino import DinoObjective, DinoRecipe, agreement_loss, view
 from bench.suites.shapes.training.eyes import EYES, eye_trainer, load_features, objective_for
 from bench.suites.shapes.training.stages import tokenizer
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
 from methods.distill.loop import Log, TrainConfig, train
 from methods.distill.objective import Objective
 from methods.errors import WeightsError

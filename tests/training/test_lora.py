@@ -16,7 +16,7 @@ from bench.suites.shapes.generator.networks import LATENT_CHANNELS, LATENT_SIZE,
 from methods.distill.checkpoint import CHECKPOINT
 from methods.distill.denoiser import Condition
 from methods.distill.loop import TrainConfig, restore, train
-from methods.distill.lora import TARGETS, Adapter, add_lora, save_lora, what_learns
+from methods.distill.lora import TARGETS, Adapter, WithoutAdapter, add_lora, as_adapter, save_lora, wearing, what_learns
 from methods.distill.objective import Batch
 from methods.errors import WeightsError
 from methods.lcm import LCMLoRA
@@ -180,3 +180,53 @@ def test_a_fused_lora_leaves_an_ordinary_unet(tiny_lora_pipeline: Path) -> None:
     pipe.load_lora_weights(tiny_lora_pipeline, weight_name=LORA)
     assert torch.allclose(output(method.pipe.unet), output(pipe.unet), atol=1e-4)
     assert not torch.allclose(without, output(pipe.unet), atol=1e-2)
+
+
+def test_without_its_adapter_a_unet_is_its_own_teacher(
+    base: UNet2DConditionModel, adapted: UNet2DConditionModel
+) -> None:
+    before = output(adapted)
+    assert torch.equal(output(WithoutAdapter(adapted)), output(base))  # type: ignore[arg-type]
+    assert torch.equal(output(adapted), before)
+    assert all(p.requires_grad == ("lora_" in name) for name, p in adapted.named_parameters())
+
+
+def test_one_unet_for_teacher_and_student_learns_what_two_learn(base: UNet2DConditionModel, tmp_path: Path) -> None:
+    two, one = new_objective(base), new_objective(base)
+    one.teacher = denoiser(WithoutAdapter(one.student.unet))  # type: ignore[arg-type]
+    histories = [[log.losses for log in train(objective, batch_at, config())] for objective in (two, one)]
+    assert histories[0] == histories[1]
+    assert torch.equal(output(one.student.unet), output(two.student.unet))
+    wrong = new_objective(base)
+    wrong.teacher = denoiser(wrong.student.unet)  # it teaches itself what it already does
+    assert [log.losses for log in train(wrong, batch_at, config())] != histories[0]
+
+
+def test_another_adapter_is_worn_and_taken_off(base: UNet2DConditionModel, adapted: UNet2DConditionModel) -> None:
+    average = copy.deepcopy(Adapter(adapted))
+    with torch.no_grad():
+        for parameter in average.parameters():
+            parameter.zero_()
+    before = output(adapted)
+
+    def interrupted() -> None:
+        with wearing(adapted, average) as unet:
+            assert torch.equal(output(unet), output(base))  # type: ignore[arg-type]
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert torch.equal(output(adapted), before)
+
+
+def test_an_adapter_learns_in_float32_on_a_base_in_half_precision(base: UNet2DConditionModel) -> None:
+    unet = copy.deepcopy(base).to(torch.bfloat16)
+    add_lora(unet, RANK)
+    dtypes = {p.dtype for p in Adapter(unet).parameters()}, {p.dtype for p in base.parameters()}
+    assert dtypes == ({torch.float32}, {torch.float32})
+    assert unet.conv_in.weight.dtype == torch.bfloat16
+
+
+def test_another_network_is_no_adapter(base: UNet2DConditionModel) -> None:
+    with pytest.raises(TypeError, match="UNet2DConditionModel: the student of LCM-LoRA is an adapter"):
+        as_adapter(base)

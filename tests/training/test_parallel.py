@@ -114,7 +114,7 @@ def test_stratified_numbers_visit_every_interval_once() -> None:
 def test_a_stratified_number_is_never_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """127 and a number just below 1 add up to 128 in float32: an index of T times that would be outside."""
     largest = 1 - 2**-24
-    monkeypatch.setattr(torch, "rand", lambda n, generator: torch.full((n,), largest))
+    monkeypatch.setattr(torch, "rand", lambda n, generator, device: torch.full((n,), largest))
     assert float((torch.tensor(127.0) + largest) / 128) == 1.0
     drawn = Draws(torch.Generator().manual_seed(0)).stratified(128)
     assert float(drawn.max()) < 1

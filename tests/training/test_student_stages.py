@@ -25,14 +25,14 @@ from bench.suites.shapes.generator.networks import (
 )
 from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.render import render
-from bench.suites.shapes.scenes import make_scenes
+from bench.suites.shapes.scenes import WORLD, make_scenes
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.pack import STUDENTS, assembled, students_that_fit
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.students import common, lcm_lora, progressive, style
 from bench.suites.shapes.training.teacher import Teacher
-from bench.suites.shapes.training.workshop import MADE, WEIGHTS, Workshop
 from bench.suites.shapes.zoo import CACHE_VARIABLE, LeftOut, Zoo, write_zoo
+from bench.training.workshop import MADE, WEIGHTS, Workshop
 from methods.interface import SampleRequest
 from methods.lcm import LCMLoRA
 from methods.progressive import ProgressiveDistillation
@@ -54,7 +54,7 @@ def new_shop(folder: Path) -> Workshop:
     shop.finish("teacher", teacher.state_dict(), {"scaling_factor": 1.0})
     tokens = token_ids(words, captions(make_scenes("train", range(IMAGES)))).short()
     latents = torch.randn(IMAGES, LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE).half()
-    path = folder / f"latents-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
+    path = folder / f"latents-world{WORLD}-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
     save_file({"latents": latents, "tokens": tokens}, path)
     return shop
 

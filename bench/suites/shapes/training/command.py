@@ -24,8 +24,8 @@ from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
 from bench.suites.shapes.training.students.progressive import train_pd
 from bench.suites.shapes.training.students.style import show_plugged, train_style
-from bench.suites.shapes.training.workshop import Workshop
 from bench.suites.shapes.zoo import PACKED as PACK
+from bench.training.workshop import Workshop
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
 from methods.errors import FewstepError

@@ -17,6 +17,7 @@ from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.vae import to_unit_range
+from bench.training.order import Order
 from methods.distill.parallel import current_share
 
 TRAIN_IMAGES = 131_072
@@ -51,23 +52,17 @@ def write_latents(path: Path, vae: AutoencoderKL, tokenizer: CLIPTokenizer) -> I
 
 
 class LatentBatches:
-    """Batches of cached latents in an order that depends on (seed, epoch) alone."""
+    """Batches of cached latents in the order of `seed`."""
 
     def __init__(self, path: Path, batch_size: int, seed: int) -> None:
         data = load_file(path)
         self.latents, self.tokens = data["latents"], data["tokens"]
         self.scaling_factor = 1 / float(self.latents[:8192].float().std())
-        self.batch_size, self.seed = batch_size, seed
-        self.per_epoch = len(self.latents) // batch_size
-        self._epoch = -1
+        self.batch_size, self.order = batch_size, Order(len(self.latents), seed)
 
     def indices(self, step: int) -> Tensor:
         """int64: the train images of a step, those of this process's share."""
-        epoch, position = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            rng = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self._order, self._epoch = torch.randperm(len(self.latents), generator=rng), epoch
-        return current_share().rows(self._order[position * self.batch_size : (position + 1) * self.batch_size])
+        return current_share().rows(torch.tensor(self.order.indices(step * self.batch_size, self.batch_size)))
 
     def __call__(self, step: int) -> dict[str, Any]:
         rows = self.indices(step)

@@ -22,7 +22,7 @@ from bench.suites.shapes.training.eye_clip import CaptionObjective
 from bench.suites.shapes.training.eye_dino import DinoObjective
 from bench.suites.shapes.training.judging import EYE
 from bench.suites.shapes.training.stages import tokenizer
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
 from methods.add.features import FrozenFeatures
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Objective

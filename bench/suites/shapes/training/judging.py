@@ -19,7 +19,7 @@ from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import fresh_images
 from bench.suites.shapes.training.eye import EyeObjective, make_eye
 from bench.suites.shapes.training.stages import tokenizer
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
 from methods.distill.draws import Draws
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch, Objective

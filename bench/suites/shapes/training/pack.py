@@ -18,10 +18,11 @@ from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
-from bench.suites.shapes.training.workshop import MADE, Workshop
 from bench.suites.shapes.zoo import Checkpoint, LeftOut, Zoo, training_target, write_zoo
+from bench.training.workshop import MADE, Workshop
+from methods.add import ADD
 from methods.interface import Recipe, SampleRequest
-from methods.lcm import LCMLoRA
+from methods.lcm import LCM, LCMLoRA
 from methods.progressive import ProgressiveDistillation
 from methods.sdxl import SDXLEuler
 
@@ -36,18 +37,8 @@ RECIPES = {
     "teacher": Recipe(
         scheduler="EulerDiscreteScheduler", guidance="classifier-free", guidance_scale=TEACHER_GUIDANCE_SCALE
     ),
-    "lcm": Recipe(
-        scheduler="LCMScheduler",
-        scheduler_config={"original_inference_steps": 50, "clip_sample": False},
-        guidance="embedded",
-        guidance_scale=LCM_GUIDANCE_SCALE,
-        allowed_steps=(1, 8),
-    ),
-    "add": Recipe(
-        scheduler="EulerAncestralDiscreteScheduler",
-        scheduler_config={"timestep_spacing": "trailing"},
-        allowed_steps=(1, 4),
-    ),
+    "lcm": replace(LCM.default_recipe, guidance_scale=LCM_GUIDANCE_SCALE),
+    "add": ADD.default_recipe,
     "lcm-lora": LCMLoRA.default_recipe,
     **{
         f"pd-{steps}": replace(ProgressiveDistillation.default_recipe, allowed_steps=(steps, steps))

@@ -22,8 +22,8 @@ from bench.suites.shapes.scenes import WORLD, make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches, fresh_images, write_latents
 from bench.suites.shapes.training.teacher import Teacher, TeacherObjective
 from bench.suites.shapes.training.vae import AutoencoderObjective, psnr_db, to_unit_range, whiten
-from bench.suites.shapes.training.workshop import WEIGHTS, Workshop
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
+from bench.training.workshop import WEIGHTS, Workshop
 from methods.diffusion.noise import generators
 from methods.diffusion.schedule import Schedule
 from methods.distill.loop import TrainConfig

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Mapping
 
 import torch
-from diffusers import EulerAncestralDiscreteScheduler
 from torch import Tensor, nn
 
 from bench.suites.shapes.training.eyes import load_features
@@ -19,9 +18,11 @@ from bench.suites.shapes.training.students.common import (
     pipeline,
     sample_rows,
 )
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
+from methods.add import ADD as ADD_METHOD
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
+from methods.pipelines import make_scheduler
 
 ADD_RECIPE = AddRecipe(features="eye", teacher_guidance=2.5)
 ADD = ADD_RECIPE.training(steps=800, batch_size=64, seed=32, checkpoint_every=100)
@@ -40,7 +41,7 @@ def train_add(shop: Workshop) -> None:
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
+        pipe.scheduler = make_scheduler(pipe.scheduler.config, ADD_METHOD.default_recipe)
         return sample_rows(pipe, (1, 4), 0.0)
 
     averages, made = shop.run("add", objective, batches, ADD, data=data_note(ADD), grid=grid, measure_every=100)

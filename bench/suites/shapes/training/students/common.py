@@ -16,8 +16,8 @@ from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches
 from bench.suites.shapes.training.stages import load_vae, sample, tokenizer
 from bench.suites.shapes.training.teacher import Teacher, time_ids
 from bench.suites.shapes.training.vae import to_unit_range
-from bench.suites.shapes.training.workshop import Workshop
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
+from bench.training.workshop import Workshop
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.loop import TrainConfig

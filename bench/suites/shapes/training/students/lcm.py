@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from diffusers import LCMScheduler
 from torch import Tensor, nn
 
-from bench.suites.shapes.generator.networks import make_unet
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import (
     Conditioned,
@@ -18,9 +16,12 @@ from bench.suites.shapes.training.students.common import (
     pipeline,
     sample_rows,
 )
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
 from methods.distill.loop import TrainConfig
+from methods.lcm import LCM as LCM_METHOD
 from methods.lcm.objective import LcmObjective, LcmRecipe
+from methods.lcm.student import with_guidance_input
+from methods.pipelines import make_scheduler
 
 LCM = TrainConfig(
     steps=1200,
@@ -42,15 +43,13 @@ def train_lcm(shop: Workshop) -> None:
     """Latent consistency distillation with embedded guidance."""
     torch.manual_seed(LCM.seed)
     teacher = load_teacher(shop)
-    unet = make_unet(time_cond_proj_dim=LCM_GUIDANCE_EMBEDDING)
-    unet.load_state_dict(teacher.unet.state_dict(), strict=False)
-    nn.init.zeros_(unet.time_embedding.cond_proj.weight)  # the student starts as the teacher
+    unet = with_guidance_input(teacher.unet, LCM_GUIDANCE_EMBEDDING)
     objective = LcmObjective(denoiser(unet), denoiser(teacher.unet), LCM_RECIPE)
     batches = Conditioned(latents(shop, LCM.batch_size, LCM.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config, original_inference_steps=50, clip_sample=False)
+        pipe.scheduler = make_scheduler(pipe.scheduler.config, LCM_METHOD.default_recipe)
         return sample_rows(pipe, (1, 4), LCM_GUIDANCE_SCALE)
 
     averages, made = shop.run("lcm", objective, batches, LCM, data=data_note(LCM), grid=grid, measure_every=200)

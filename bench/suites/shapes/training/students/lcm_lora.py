@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from diffusers import LCMScheduler, StableDiffusionXLPipeline
+from diffusers import StableDiffusionXLPipeline
 from torch import Tensor, nn
 
 from bench.suites.shapes.training.stages import latents
@@ -20,11 +20,12 @@ from bench.suites.shapes.training.students.common import (
     sample_rows,
 )
 from bench.suites.shapes.training.students.lcm import LCM, LCM_GUIDANCE_SCALE
-from bench.suites.shapes.training.workshop import Workshop
+from bench.training.workshop import Workshop
 from methods.diffusion.guidance import guidance_weight
-from methods.distill.lora import Adapter, add_lora
+from methods.distill.lora import add_lora, as_adapter
 from methods.lcm import LCMLoRA
 from methods.lcm.objective import LcmObjective, LcmRecipe
+from methods.pipelines import make_scheduler
 
 LCM_LORA = replace(LCM, seed=33)
 LORA_RANK = 16
@@ -43,7 +44,7 @@ def train_lcm_lora(shop: Workshop) -> None:
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, copy.deepcopy(teacher.unet), batches.latents.scaling_factor)
-        plug_in(pipe, _adapter(networks).tensors())
+        plug_in(pipe, as_adapter(networks["student"]).tensors())
         return sample_rows(pipe, (1, 4), 0.0)
 
     averages, made = shop.run(
@@ -51,18 +52,12 @@ def train_lcm_lora(shop: Workshop) -> None:
     )
     images = LCM_LORA.steps * LCM_LORA.batch_size
     counted = {"images": images, "teacher_evaluations": 2 * images, "rank": LORA_RANK}
-    shop.finish("lcm-lora", _adapter(averages).tensors(), {**made, **counted, "recipe": vars(LCM_LORA_RECIPE)})
+    shop.finish(
+        "lcm-lora", as_adapter(averages["student"]).tensors(), {**made, **counted, "recipe": vars(LCM_LORA_RECIPE)}
+    )
 
 
 def plug_in(pipe: StableDiffusionXLPipeline, tensors: Mapping[str, Tensor]) -> None:
     """Load a LoRA onto any pipeline of this architecture as stock diffusers does, and give it the LCM sampler."""
     pipe.load_lora_weights(dict(tensors))
-    settings = LCMLoRA.default_recipe.scheduler_config
-    pipe.scheduler = LCMScheduler.from_config(pipe.scheduler.config, **settings)
-
-
-def _adapter(networks: Mapping[str, nn.Module]) -> Adapter:
-    adapter = networks["student"]
-    if not isinstance(adapter, Adapter):
-        raise TypeError(f"{type(adapter).__name__}: the student of LCM-LoRA is an adapter")
-    return adapter
+    pipe.scheduler = make_scheduler(pipe.scheduler.config, LCMLoRA.default_recipe)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from bench.suites.shapes.generator.networks import make_unet
@@ -22,9 +22,10 @@ from bench.suites.shapes.training.students.common import (
     sample_rows,
 )
 from bench.suites.shapes.training.teacher import Teacher
-from bench.suites.shapes.training.workshop import MADE, Workshop
+from bench.training.workshop import MADE, Workshop
 from methods.distill.loop import TrainConfig
 from methods.distill.parallel import wait_for_all
+from methods.pipelines import make_scheduler
 from methods.progressive import ProgressiveDistillation
 from methods.progressive.objective import PdObjective, PdRecipe, Round, rounds
 
@@ -80,8 +81,7 @@ def _train_round(shop: Workshop, teacher: Teacher, this_round: Round, before: st
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        settings = ProgressiveDistillation.default_recipe.scheduler_config
-        pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, **settings)
+        pipe.scheduler = make_scheduler(pipe.scheduler.config, ProgressiveDistillation.default_recipe)
         return sample_rows(pipe, (this_round.student_steps,), 0.0)
 
     name = stage_of(this_round.student_steps)

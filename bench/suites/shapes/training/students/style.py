@@ -28,7 +28,7 @@ from bench.suites.shapes.training.students.common import (
 from bench.suites.shapes.training.students.lcm_lora import plug_in
 from bench.suites.shapes.training.teacher import CONDITION_DROPOUT
 from bench.suites.shapes.training.vae import psnr_db
-from bench.suites.shapes.training.workshop import Workshop, save_grid
+from bench.training.workshop import Workshop, save_grid
 from methods.diffusion.prediction import velocity
 from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.draws import Draws

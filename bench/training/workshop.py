@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 import time
@@ -21,7 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.suites.shapes.training.curves import draw_losses
+from bench.folder import write_json
+from bench.training.curves import draw_losses
 from methods.distill.compute import Compute
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
@@ -71,9 +71,7 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / WEIGHTS)
         note = {**made, "versions": versions(), "machine": machine(), "sha256": sha256(folder / WEIGHTS)}
-        partial = folder / (MADE + ".partial")
-        partial.write_text(json.dumps(note, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(partial, folder / MADE)
+        write_json(folder / MADE, note)
 
     def run(
         self,
