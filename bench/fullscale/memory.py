@@ -24,10 +24,10 @@ from bench.fullscale import sdxl_base
 from bench.fullscale.activations import Activations, activations
 from bench.fullscale.request import FullScale
 from bench.fullscale.students import ADD_RECIPE, LCM_GUIDANCE_EMBEDDING, LORA_RANK
-from methods.add.features import FrozenFeatures, dinov2_features
 from methods.add.objective import make_discriminator
+from methods.adversarial.features import FrozenFeatures, dinov2_features
+from methods.distill.guidance_input import guidance_input_config
 from methods.distill.lora import Adapter, add_lora
-from methods.lcm.student import guidance_input_config
 from methods.pipelines import quiet_libraries
 
 META = torch.device("meta")

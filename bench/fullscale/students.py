@@ -22,13 +22,13 @@ from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Denoiser
+from methods.distill.guidance_input import with_guidance_input
 from methods.distill.loop import TrainConfig
 from methods.distill.lora import WithoutAdapter, add_lora, wearing
 from methods.distill.objective import Objective
 from methods.interface import Recipe
 from methods.lcm import LCM, LCMLoRA
 from methods.lcm.objective import LcmObjective, LcmRecipe
-from methods.lcm.student import with_guidance_input
 from methods.pipelines import quiet_libraries
 from methods.progressive import ProgressiveDistillation
 from methods.progressive.objective import PdObjective, PdRecipe, Round, rounds

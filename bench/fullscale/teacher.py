@@ -11,7 +11,7 @@ from diffusers import StableDiffusionXLPipeline
 from transformers import AutoConfig, Dinov2Model
 
 from bench.errors import FewstepError, WeightsError
-from methods.add.features import FrozenFeatures, dinov2_features
+from methods.adversarial.features import FrozenFeatures, dinov2_features
 from methods.pipelines import load_pipeline, quiet_libraries
 from methods.weights import sha256
 

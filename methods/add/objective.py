@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from methods.add.augment import augment
-from methods.add.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
 from methods.add.distillation import distillation_weight, teacher_target, weighted_distance
-from methods.add.features import FrozenFeatures
 from methods.add.recipe import AddRecipe
+from methods.adversarial.augment import augment
+from methods.adversarial.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
+from methods.adversarial.features import FrozenFeatures
 from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective

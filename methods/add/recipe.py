@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from methods.add.discriminator import HeadNorm
+from methods.adversarial.discriminator import HeadNorm
 from methods.distill.loop import TrainConfig
 
 Weighting = Literal["exponential", "sds", "nfsd"]
@@ -48,7 +48,8 @@ class AddRecipe:
             it sums or averages. 40 makes the two gradients of the student's latents alike on the shapes suite, whose
             heads were trained a little: at 4 the distillation's was a sixth to a twentieth of the adversarial one, and
             without effect.
-        head_norm: of the blocks of its heads, "batch" as StyleGAN-T has it or "none" (see methods.add.discriminator).
+        head_norm: of the blocks of its heads, "batch" as StyleGAN-T has it or "none" (see
+            methods.adversarial.discriminator).
         optimizer, student_rate, vector_rate: Muon for the student's matrices and filters, AdamW at `vector_rate` for
             the rest, as this suite trains its teacher and its other students.
         discriminator_rate, betas: AdamW without weight decay and without a first moment, as StyleGAN-T trains.

@@ -23,20 +23,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from methods.diffusion.ddim import ddim_step
 from methods.diffusion.guidance import NO_GUIDANCE
-from methods.diffusion.schedule import CLEAN, Schedule
+from methods.diffusion.halving import Weighting, first_share, loss_weight
+from methods.diffusion.schedule import CLEAN
 from methods.diffusion.timesteps import trailing_timesteps
 from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
-
-Weighting = Literal["snr+1", "truncated-snr"]
 
 
 @dataclass(frozen=True)
@@ -131,36 +129,3 @@ class PdObjective(Objective):
         if self.round.guidance_scale == NO_GUIDANCE:
             return self.teacher.split(self.teacher.output(x_t, timesteps, condition), x_t, timesteps)
         return self.teacher.guided(x_t, timesteps, condition, self.round.guidance_scale)
-
-
-def first_share(schedule: Schedule, start: Tensor, middle: Tensor, end: Tensor, like: Tensor) -> Tensor:
-    """How much of the target is the x0 of the first teacher step; the rest is that of the second. In 0..1.
-
-    The target solves `x_end = alpha_end x0 + sigma_end (x_t - alpha_t x0) / sigma_t` for x0, x_end being where the two
-    steps land. Written out, x_t drops out, and what is left is a mean of the teacher's two x0. So nothing is subtracted
-    that is nearly equal, and neither noise alone (alpha_t = 0) nor the clean end (sigma_end = 0) is a special case.
-
-    Returns:
-        Like `schedule.at`: (N, 1, ..., 1), in the dtype of `like` (N, ...); computed in float64.
-    """
-    wide = like.new_empty((len(like), *[1] * (like.ndim - 1)), dtype=torch.float64)
-    (a_start, s_start), (a_middle, s_middle), (a_end, s_end) = (schedule.at(t, wide) for t in (start, middle, end))
-    first = s_end / s_middle * (a_middle - s_middle / s_start * a_start)
-    return (first / (a_end - s_end / s_start * a_start)).to(like.dtype)
-
-
-def loss_weight(weighting: str, alpha: Tensor, sigma: Tensor) -> Tensor:
-    """The weight of the squared error in x0, where SNR is `alpha^2 / sigma^2`; 1 for both at zero SNR.
-
-    "snr+1" is `1 / sigma^2` and makes it the squared error in v. "truncated-snr" is max(SNR, 1): the larger of the
-    squared errors in x0 and in eps.
-
-    Raises:
-        ValueError: for another weighting.
-    """
-    match weighting:
-        case "snr+1":
-            return 1 / sigma.square()
-        case "truncated-snr":
-            return (alpha / sigma).square().clamp_min(1)
-    raise ValueError(f"weighting {weighting!r} is not one of 'snr+1', 'truncated-snr'")

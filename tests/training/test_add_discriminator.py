@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import Dinov2Config, Dinov2Model
 
 from bench.suites.shapes.training.eye import SMALL, make_eye
-from methods.add.augment import augment
-from methods.add.discriminator import (
+from methods.adversarial.augment import augment
+from methods.adversarial.discriminator import (
     VIRTUAL_BATCH,
     Discriminator,
     DiscriminatorHead,
@@ -21,7 +21,7 @@ from methods.add.discriminator import (
     hinge_generator,
     r1_penalty,
 )
-from methods.add.features import IMAGENET_MEAN, IMAGENET_STD, FrozenFeatures, _readout, dinov2_features
+from methods.adversarial.features import IMAGENET_MEAN, IMAGENET_STD, FrozenFeatures, _readout, dinov2_features
 from tests.training.tiny_add import draws, gradient_norm
 
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from bench.suites.shapes.generator.networks import POOLED_WIDTH
 from bench.suites.shapes.training.eye import SMALL, make_eye
-from methods.add.features import FrozenFeatures
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
+from methods.adversarial.features import FrozenFeatures
 from methods.distill.loop import TrainConfig, train
 from tests.training.tiny_add import (
     PLAIN,

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bench.suites.shapes.generator.networks import make_unet, make_vae
 from bench.suites.shapes.training.eye import EyeSize, make_eye
-from methods.add.features import FrozenFeatures
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
+from methods.adversarial.features import FrozenFeatures
 from methods.distill.compute import Compute, rows_of
 from methods.distill.draws import Draws, Share
 from methods.distill.loop import step_generator

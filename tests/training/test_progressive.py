@@ -12,13 +12,14 @@ from torch import Tensor
 from bench.suites.shapes.training.students.lcm import LCM
 from bench.suites.shapes.training.students.progressive import PD, PD_RECIPE, PD_STEPS
 from methods.diffusion.ddim import ddim_step
+from methods.diffusion.halving import loss_weight
 from methods.diffusion.prediction import to_eps
 from methods.diffusion.timesteps import trailing_timesteps
 from methods.distill.denoiser import Denoiser
 from methods.distill.draws import Draws
 from methods.distill.loop import step_generator
 from methods.progressive import ProgressiveDistillation
-from methods.progressive.objective import PdObjective, PdRecipe, Round, loss_weight, rounds
+from methods.progressive.objective import PdObjective, PdRecipe, Round, rounds
 from tests.training.gaussian import (
     CLEAN,
     CONFIG,

@@ -17,9 +17,9 @@ from bench.suites.shapes.generator.networks import (
     make_vae,
 )
 from bench.suites.shapes.training.eye import SMALL, make_eye
-from methods.add.features import FrozenFeatures
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
+from methods.adversarial.features import FrozenFeatures
 from methods.diffusion.prediction import target
 from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Condition, Denoiser

@@ -23,7 +23,7 @@ from transformers import ViTModel
 
 from bench.suites.shapes import vocabulary as words
 from bench.suites.shapes.training.vae import to_unit_range
-from methods.add.augment import augment
+from methods.adversarial.augment import augment
 from methods.distill.draws import Draws
 from methods.distill.ema import frozen_copy, update_ema
 from methods.distill.objective import Batch, Objective

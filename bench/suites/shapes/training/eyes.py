@@ -23,7 +23,7 @@ from bench.suites.shapes.training.eye_dino import DinoObjective
 from bench.suites.shapes.training.judging import EYE
 from bench.suites.shapes.training.stages import tokenizer
 from bench.training.workshop import Workshop
-from methods.add.features import FrozenFeatures
+from methods.adversarial.features import FrozenFeatures
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Objective
 

@@ -17,10 +17,10 @@ from bench.suites.shapes.training.students.common import (
     sample_rows,
 )
 from bench.training.workshop import Workshop
+from methods.distill.guidance_input import with_guidance_input
 from methods.distill.loop import TrainConfig
 from methods.lcm import LCM as LCM_METHOD
 from methods.lcm.objective import LcmObjective, LcmRecipe
-from methods.lcm.student import with_guidance_input
 from methods.pipelines import make_scheduler
 
 LCM = TrainConfig(

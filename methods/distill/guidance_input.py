@@ -1,4 +1,4 @@
-"""The student of a consistency distillation with embedded guidance: the teacher's UNet with one input more."""
+"""A student that is told its guidance: the teacher's UNet with one input more."""
 
 from __future__ import annotations
 

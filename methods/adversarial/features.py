@@ -1,4 +1,4 @@
-"""The frozen features that ADD's discriminator reads: a vision transformer's tokens at several depths.
+"""The frozen features that an adversarial objective's heads read: a vision transformer's tokens at several depths.
 
 The heads of StyleGAN-T (Sauer et al., arXiv 2301.09515) read patch tokens with the class token of the same depth added
 to each, so that every token knows of the whole image; so do ours. Both are layer-normalised first, without parameters:

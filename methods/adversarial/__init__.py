@@ -1,0 +1,1 @@
+"""What adversarial objectives share: heads on frozen features, backbones, augmentation, losses of both players."""
