@@ -19,6 +19,11 @@ METHODS = NameTable(
             "methods.progressive:ProgressiveDistillation",
             "progressive distillation, a checkpoint each for 4, 2, 1",
         ),
+        "gd": (
+            "methods.guidance_distillation:GuidanceDistillation",
+            "guidance distillation, one evaluation a step at every guidance scale, 25 to 4 steps",
+        ),
+        "dmd2": ("methods.dmd2:DMD2", "distribution matching distillation, a checkpoint each for 4 and 1"),
         "add": ("methods.add:ADD", "adversarial diffusion distillation, 1 to 4 steps"),
     },
     "fewstep.methods",

@@ -33,6 +33,10 @@ class Condition:
         """One condition (of length 1) for `n` images."""
         return type(self)(*(part.expand(n, *part.shape[1:]) for part in (self.embeds, self.pooled, self.time_ids)))
 
+    def rows(self, which: Tensor) -> Self:
+        """The conditions of some images: `which` is a mask (N,) or a tensor of places."""
+        return type(self)(self.embeds[which], self.pooled[which], self.time_ids[which])
+
     def with_(self, other: Condition) -> Condition:
         """Both, one after the other along the batch."""
         return Condition(
@@ -74,15 +78,21 @@ class Denoiser:
             to_eps(self.prediction_type, output, x_t, alpha, sigma),
         )
 
-    @torch.no_grad()
-    def guided(
+    def guided_output(
         self, x_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: Tensor | float
-    ) -> tuple[Tensor, Tensor]:
-        """(x0, eps) under classifier-free guidance, both passes in one batch; no gradient.
+    ) -> Tensor:
+        """The raw output under classifier-free guidance, both passes in one batch; the gradient passes through both.
 
         `guidance_scale` is a number or (N, 1, 1, 1).
         """
         both = condition.null().with_(condition)
         output = self.output(torch.cat([x_t, x_t]), torch.cat([timesteps, timesteps]), both)
         uncond, cond = output.chunk(2)
-        return self.split(combine(uncond, cond, guidance_scale), x_t, timesteps)
+        return combine(uncond, cond, guidance_scale)
+
+    @torch.no_grad()
+    def guided(
+        self, x_t: Tensor, timesteps: Tensor, condition: Condition, guidance_scale: Tensor | float
+    ) -> tuple[Tensor, Tensor]:
+        """(x0, eps) under classifier-free guidance; no gradient. `guidance_scale` is a number or (N, 1, 1, 1)."""
+        return self.split(self.guided_output(x_t, timesteps, condition, guidance_scale), x_t, timesteps)

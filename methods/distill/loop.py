@@ -59,8 +59,9 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Log:
-    """One finished step. `seconds` is training time so far, over all sittings; `history` has a row for each config the
-    training went on with, {"from_step", "config"}: one, unless it was resumed with another."""
+    """One finished step. `losses` has the latest value of every term: a network need not learn in every step. `seconds`
+    is training time so far, over all sittings; `history` has a row for each config the training went on with,
+    {"from_step", "config"}: one, unless it was resumed with another."""
 
     step: int
     losses: dict[str, float]
@@ -90,18 +91,19 @@ def train(
     share = current_share()
     run = _Run(objective, config)
     trained, optimizers, averages = run.trained, run.optimizers, run.averages
-    start, seconds, history = run.resume(folder)
+    start, seconds, history, losses = run.resume(folder)
     history = extended(history, start, config)
     for step in range(start, config.steps):
         began = time.monotonic()
-        losses = _step(objective, trained, optimizers, batch_at(step), step, config, share, compute)
-        for name, average in averages.items():
-            update_ema(average, trained[name], warm_decay(config.ema_decay or 0.0, step))
+        losses = losses | _step(objective, trained, optimizers, batch_at(step), step, config, share, compute)
+        for name in (name for name in averages if objective.updates(name, step)):
+            update_ema(averages[name], trained[name], warm_decay(config.ema_decay or 0.0, step))
         objective.after_step(step)
         seconds += time.monotonic() - began
         done = step + 1
         if folder is not None and share.rank == 0 and (done % config.checkpoint_every == 0 or done == config.steps):
-            save_checkpoint(folder, done, run.stored, optimizers, {"seconds": seconds, "history": history})
+            extra = {"seconds": seconds, "history": history, "losses": losses}
+            save_checkpoint(folder, done, run.stored, optimizers, extra)
         yield Log(
             done,
             losses,
@@ -119,10 +121,10 @@ def restore(objective: Objective, config: TrainConfig, folder: Path) -> Log:
         FileNotFoundError: where there is none.
     """
     run = _Run(objective, config)
-    step, seconds, history = run.resume(folder)
+    step, seconds, history, losses = run.resume(folder)
     if step == 0:
         raise FileNotFoundError(f"no training checkpoint in {folder}")
-    return Log(step, {}, 0.0, seconds, run.averages or run.trained, history)
+    return Log(step, losses, 0.0, seconds, run.averages or run.trained, history)
 
 
 def extended(history: Sequence[Mapping[str, Any]], step: int, config: TrainConfig) -> list[Mapping[str, Any]]:
@@ -150,10 +152,13 @@ class _Run:
             **{f"{name}.follower": network for name, network in objective.followers.items()},
         }
 
-    def resume(self, folder: Path | None) -> tuple[int, float, list[Mapping[str, Any]]]:
-        """The step, the seconds and the configs of the training so far: those of the checkpoint, or none."""
+    def resume(self, folder: Path | None) -> tuple[int, float, list[Mapping[str, Any]], dict[str, float]]:
+        """Step, seconds, configs and latest losses of the training so far: those of the checkpoint, or none."""
         found = load_checkpoint(folder, self.stored, self.optimizers) if folder is not None else None
-        return (found[0], float(found[1]["seconds"]), found[1].get("history", [])) if found else (0, 0.0, [])
+        if found is None:
+            return 0, 0.0, [], {}
+        step, extra = found
+        return step, float(extra["seconds"]), extra.get("history", []), extra.get("losses", {})
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -180,11 +185,13 @@ def _step(
     share: Share,
     compute: Compute,
 ) -> dict[str, float]:
-    """One update of every network, in order; the losses before it."""
+    """One update of every network that learns in this step, in order; the losses before it."""
     values: dict[str, float] = {}
     parts = compute.parts(objective, batch, Draws(step_generator(config.seed, step), share))
     factor = learning_rate_factor(step, config)
     for name, network in trained.items():
+        if not objective.updates(name, step):
+            continue
         network.zero_grad(set_to_none=True)
         means = average_gradients(network, _accumulate(name, parts, compute))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)

@@ -35,5 +35,9 @@ class Objective(ABC):
         the objective, one a part, in the order of `trained`.
         """
 
+    def updates(self, network: str, step: int) -> bool:
+        """Whether `network` learns in `step`; one that does not is left as it is, and its losses are not computed."""
+        return True
+
     def after_step(self, step: int) -> None:  # noqa: B027  (an optional hook)
         """Called once all networks have been updated."""

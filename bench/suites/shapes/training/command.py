@@ -20,6 +20,8 @@ from bench.suites.shapes.training.judging import train_clip, train_eye, train_pr
 from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.stages import train_teacher, train_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE, train_add
+from bench.suites.shapes.training.students.dmd2 import dmd2_trainer
+from bench.suites.shapes.training.students.gd import train_gd
 from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
 from bench.suites.shapes.training.students.progressive import train_pd
@@ -62,6 +64,9 @@ STAGES: dict[str, Stage] = {
     "add": Stage("student: adversarial diffusion distillation", ("teacher", ADD_RECIPE.features), train_add, True),
     "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
     "pd": Stage("student: progressive distillation, a checkpoint for 4, 2, 1 steps", ("teacher",), train_pd, True),
+    "gd": Stage("student: guidance distillation, one network for all scales", ("teacher",), train_gd, True),
+    "dmd2-4": Stage("student: distribution matching, 4 steps", ("teacher",), dmd2_trainer(4), True),
+    "dmd2-1": Stage("student: distribution matching, 1 step", ("teacher",), dmd2_trainer(1), True),
     "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
     "lcm-lora-style": Stage("the same LoRA on the second base: a sheet", ("lcm-lora", "style"), show_plugged),
 }

@@ -16,11 +16,14 @@ from torch import Tensor
 from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.students.gd import GD_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
 from bench.suites.shapes.zoo import Checkpoint, LeftOut, Zoo, training_target, write_zoo
 from bench.training.workshop import MADE, Workshop
 from methods.add import ADD
+from methods.dmd2 import DMD2
+from methods.guidance_distillation import GuidanceDistillation
 from methods.interface import Recipe, SampleRequest
 from methods.lcm import LCM, LCMLoRA
 from methods.progressive import ProgressiveDistillation
@@ -44,10 +47,12 @@ RECIPES = {
         f"pd-{steps}": replace(ProgressiveDistillation.default_recipe, allowed_steps=(steps, steps))
         for steps in ProgressiveDistillation.info.steps
     },
+    "gd": replace(GuidanceDistillation.default_recipe, guidance_scale=GD_GUIDANCE_SCALE),
+    **{f"dmd2-{steps}": replace(DMD2.default_recipe, allowed_steps=(steps, steps)) for steps in DMD2.info.steps},
 }
 """How each checkpoint of the suite is sampled."""
 
-STUDENTS = ("add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1", "style")
+STUDENTS = ("add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1", "gd", "dmd2-4", "dmd2-1", "style")
 """In the order in which they are packed while there is room."""
 
 LIMIT_BYTES = 40 * 2**20
