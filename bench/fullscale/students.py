@@ -39,7 +39,12 @@ GUIDANCE_SCALE = SDXL.default_recipe.guidance_scale
 """Of the teacher, for the students that replace its guided sampling: the scale that the stock pipeline samples at."""
 
 ADD_RECIPE = AddRecipe(
-    teacher_guidance=GUIDANCE_SCALE, optimizer="adamw", student_rate=1e-5, discriminator_rate=1e-4, ema_decay=0.999
+    teacher_guidance=GUIDANCE_SCALE,
+    optimizer="adamw",
+    discriminator_optimizer="adamw",
+    student_rate=1e-5,
+    discriminator_rate=1e-4,
+    ema_decay=0.999,
 )
 """The paper gives none of these; the other choices are those that the shapes suite was tuned on."""
 

@@ -24,6 +24,7 @@ from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from methods.add.distillation import distillation_weight, teacher_target, weighted_distance
+from methods.add.inputs import student_input, student_timesteps
 from methods.add.recipe import AddRecipe
 from methods.adversarial.augment import augment
 from methods.adversarial.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
@@ -106,17 +107,9 @@ class AddObjective(Objective):
     def student_sample(self, batch: Batch, draws: Draws) -> Tensor:
         """x0_student (N, C, H, W) from noised real latents, s uniform over the student's timesteps."""
         x0 = batch["latents"]
-        taus = torch.tensor(self.recipe.student_timesteps, device=x0.device)
-        s = taus[draws.integers(0, len(taus), len(x0)).to(x0.device)]
-        x_s = self.student_input(x0, draws.normal(*x0.shape).to(x0), s)
+        s = student_timesteps(self.recipe, len(x0), draws).to(x0.device)
+        x_s = student_input(self.student.schedule, self.recipe, x0, draws.normal(*x0.shape).to(x0), s)
         return self.student.x0(x_s, s, batch["condition"])
-
-    def student_input(self, x0: Tensor, eps: Tensor, s: Tensor) -> Tensor:
-        """x_s: real latents under noise at `s` (N,); at T without the data, where the recipe says so."""
-        if self.recipe.terminal_input == "noise":
-            last = s == len(self.student.schedule) - 1
-            x0 = torch.where(last.view(-1, *([1] * (x0.ndim - 1))), torch.zeros_like(x0), x0)
-        return self.student.schedule.add_noise(x0, eps, s)
 
     def distillation_loss(self, x0_student: Tensor, fake: Tensor, condition: Condition, draws: Draws) -> Tensor:
         """E c(t) d(x0_student, sg(x0_teacher)) in pixels; `fake` is `x0_student` decoded, and carries the gradient."""

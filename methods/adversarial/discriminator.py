@@ -81,11 +81,11 @@ class VirtualBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, channels, length = x.shape
         size = VIRTUAL_BATCH if n % VIRTUAL_BATCH == 0 else n
-        grouped = x.reshape(n // size, size, channels, length)
-        mean = grouped.mean(dim=(1, 3), keepdim=True)
-        variance = grouped.var(dim=(1, 3), keepdim=True, unbiased=False)
-        normalised = ((grouped - mean) * (variance + 1e-5).rsqrt()).reshape(n, channels, length)
-        return normalised * self.weight[:, None] + self.bias[:, None]
+        groups = n // size
+        grouped = x.reshape(groups, size, channels, length).transpose(0, 1).reshape(size, groups * channels, length)
+        weight, bias = self.weight.repeat(groups), self.bias.repeat(groups)
+        normalised = F.batch_norm(grouped, None, None, weight, bias, training=True, eps=1e-5)
+        return normalised.reshape(size, groups, channels, length).transpose(0, 1).reshape(n, channels, length)
 
 
 def _block(width: int, kernel: int, norm: HeadNorm) -> nn.Module:

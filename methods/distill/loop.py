@@ -37,7 +37,8 @@ class TrainConfig:
     """How long and how fast.
 
     `optimizer` is "adamw", or "muon": Muon for the matrices and filters at `learning_rate`, AdamW at `vector_rate` for
-    embeddings and vectors. `optimizers` and `learning_rates` override both for single networks.
+    embeddings and vectors. `optimizers` and `learning_rates` override both for single networks. `momentum` is Muon's,
+    `betas` are AdamW's.
     """
 
     steps: int
@@ -49,6 +50,7 @@ class TrainConfig:
     learning_rates: Mapping[str, float] = field(default_factory=dict)
     warmup_steps: int = 100
     decay_fraction: float = 1.0  # the last part of the steps over which the rate falls to zero along a half cosine
+    momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     max_grad_norm: float = 1.0
@@ -232,7 +234,7 @@ def _optimizers(name: str, network: nn.Module, config: TrainConfig) -> dict[str,
     others = [p for p in parameters if p.ndim < 2 or id(p) in embeddings]
     made: dict[str, Optimizer] = {}
     if config.optimizers.get(name, config.optimizer) == "muon":
-        made[f"{name}/muon"] = Muon(matrices, lr=rate, weight_decay=config.weight_decay)
+        made[f"{name}/muon"] = Muon(matrices, lr=rate, momentum=config.momentum, weight_decay=config.weight_decay)
         groups = [{"params": others, "weight_decay": 0.0}]
         rate = config.vector_rate
     else:

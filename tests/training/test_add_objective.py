@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.suites.shapes.generator.networks import POOLED_WIDTH
 from bench.suites.shapes.training.eye import SMALL, make_eye
+from methods.add.inputs import student_input, student_timesteps
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.adversarial.features import FrozenFeatures
@@ -87,12 +88,11 @@ def test_at_the_last_timestep_the_student_sees_no_data() -> None:
     """With a noise-predicting teacher whose schedule has no zero terminal SNR, as SDXL's has none."""
     s = torch.tensor([999, 749])
     x0, eps = torch.full((2, 1, 4, 4), 5.0), torch.ones(2, 1, 4, 4)
-    objective = plain_add("noise")
-    x_s = objective.student_input(x0, eps, s)
+    x_s = student_input(PLAIN, AddRecipe(), x0, eps, s)
     alpha, sigma = PLAIN.alpha.float(), PLAIN.sigma.float()
     assert torch.allclose(x_s[0], sigma[999] * eps[0])  # what an Euler scheduler of trailing spacing starts from
     assert torch.allclose(x_s[1], alpha[749] * x0[1] + sigma[749] * eps[1])
-    leaking = plain_add("schedule").student_input(x0, eps, s)
+    leaking = student_input(PLAIN, AddRecipe(terminal_input="schedule"), x0, eps, s)
     assert torch.allclose(leaking[0], x_s[0] + alpha[999] * x0[0])
     assert float(alpha[999]) * 5 > 0.3  # a third of a standard deviation of data comes through otherwise
 
@@ -120,8 +120,8 @@ def plain_add(terminal_input: Any) -> AddObjective:
 
 def test_with_zero_terminal_snr_both_readings_are_one() -> None:
     x0, eps, s = torch.full((1, 1, 4, 4), 5.0), torch.ones(1, 1, 4, 4), torch.tensor([999])
-    a, b = (gaussian_add(AddRecipe(terminal_input=kind)) for kind in ("noise", "schedule"))  # type: ignore[arg-type]
-    assert torch.equal(a.student_input(x0, eps, s), b.student_input(x0, eps, s))
+    noise, leaking = AddRecipe(terminal_input="noise"), AddRecipe(terminal_input="schedule")
+    assert torch.equal(student_input(ZERO_SNR, noise, x0, eps, s), student_input(ZERO_SNR, leaking, x0, eps, s))
 
 
 def test_a_timestep_beyond_the_schedule_is_refused() -> None:
@@ -129,16 +129,10 @@ def test_a_timestep_beyond_the_schedule_is_refused() -> None:
         gaussian_add(AddRecipe(student_timesteps=(1000, 500)))
 
 
-def test_all_student_timesteps_are_drawn_alike(add: AddObjective, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(AddObjective, "student_input", lambda self, x0, eps, s: seen.extend(s.tolist()) or x0)
-    add.student_sample(latent_batch(8), draws())
+def test_all_student_timesteps_are_drawn_alike() -> None:
     n = 4000
-    objective = gaussian_add(AddRecipe())
-    seen.clear()
-    objective.student_sample(
-        {"latents": torch.zeros(n, 1, 1, 1), "condition": latent_batch(1)["condition"].expanded(n)}, draws()
-    )
+    seen = student_timesteps(AddRecipe(), n, draws()).tolist()
+    assert sorted(set(seen)) == sorted(AddRecipe().student_timesteps)
     for s in AddRecipe().student_timesteps:
         assert seen.count(s) == pytest.approx(n / 4, abs=5 * (n * 3 / 16) ** 0.5)  # five standard deviations
 
@@ -148,7 +142,7 @@ def test_the_recipe_is_what_the_loop_trains_by() -> None:
     config = recipe.training(steps=3, batch_size=8, seed=7, checkpoint_every=1)
     assert config.learning_rate == 1e-3
     assert config.learning_rates == {"discriminator": 5e-3}
-    assert (config.optimizer, config.optimizers) == ("muon", {"discriminator": "adamw"})
+    assert (config.optimizer, config.optimizers) == ("muon", {"discriminator": "muon"})
     assert (config.betas, config.ema_decay, config.weight_decay) == ((0.0, 0.99), 0.5, 0.0)
     assert (config.steps, config.batch_size, config.seed, config.checkpoint_every) == (3, 8, 7, 1)
     assert isinstance(config, TrainConfig)
