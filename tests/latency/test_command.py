@@ -95,12 +95,6 @@ def test_other_protocols_and_architectures_are_timed_again(latency: Latency, fam
     assert changed.provenance["origin"] != record.provenance["origin"]
 
 
-def test_a_scheduler_leaves_nothing_to_the_next_method(latency: Latency, family: Path, tmp_path: Path) -> None:
-    common = ("--steps", "4", "--family", str(family), "--weights", "random")
-    assert latency("--methods", "add,sdxl", *common) == 0
-    assert records(tmp_path)["sdxl", 4, "eager"].provenance["recipe"]["scheduler_config"] == {}
-
-
 def test_the_checkpoints_of_a_suite_are_timed(
     toy: Control, latency: Latency, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
