@@ -6,7 +6,7 @@ captured, so parts are timed and evaluations counted in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -69,10 +69,31 @@ class Graphed:
 
 
 @contextmanager
+def watching_casts(components: Mapping[str, nn.Module]) -> Iterator[set[str]]:
+    """Gives the set of components whose weights have another type while they run inside than at rest.
+
+    A pipeline that runs its decoder in float32 and the rest in float16 moves the decoder's weights on every call, and a
+    captured graph would read where they once were.
+    """
+    found: set[str] = set()
+
+    def note(name: str, rest: torch.dtype) -> Callable[..., None]:
+        return lambda network, _args: found.add(name) if next(network.parameters()).dtype != rest else None
+
+    with ExitStack() as undo:
+        for name, network in components.items():
+            first = next(network.parameters(), None)
+            if first is not None:
+                undo.callback(network.register_forward_pre_hook(note(name, first.dtype)).remove)
+        yield found
+
+
+@contextmanager
 def applied(
     mode: Mode,
     components: Mapping[str, nn.Module],
     *,
+    recast: Set[str] = frozenset(),
     backend: str | Callable[..., Any] = "inductor",
     capture: Capture = capture_on_cuda,
 ) -> Iterator[None]:
@@ -81,11 +102,13 @@ def applied(
     Args:
         mode: the switches.
         components: of a method.
+        recast: parts that are not captured, because their weights move on every call; see `watching_casts`.
         backend: of torch.compile.
         capture: what captures a graph.
     """
     with ExitStack() as undo:
-        for network in (components[part] for part in PARTS if part in components):
+        for part in (part for part in PARTS if part in components):
+            network = components[part]
             if mode.channels_last:
                 network.to(memory_format=torch.channels_last)
                 undo.callback(network.to, memory_format=torch.contiguous_format)
@@ -94,7 +117,7 @@ def applied(
             forward: Callable[..., Any] = before
             if mode.compile:
                 forward = torch.compile(forward, backend=backend, dynamic=False)
-            if mode.graphs:
+            if mode.graphs and part not in recast:
                 forward = Graphed(forward, next(network.parameters()).device, capture)
             if forward is not before:
                 vars(network)["forward"] = forward

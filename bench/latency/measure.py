@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from bench.errors import FewstepError
-from bench.latency.apply import applied
+from bench.latency.apply import applied, watching_casts
 from bench.latency.modes import Mode
 from bench.latency.neighbours import Neighbour, Watch
 from bench.latency.nvml import Nvml
@@ -56,10 +56,11 @@ class Setting:
 
 @dataclass
 class Cost:
-    """The quantities of a cell, and who else used the device meanwhile."""
+    """The quantities of a cell, who else used the device meanwhile, and parts that graphs could not capture."""
 
     measured: Measured
     neighbours: list[Neighbour]
+    not_captured: list[str] = field(default_factory=list)
 
 
 def measure_cell(
@@ -72,9 +73,10 @@ def measure_cell(
     """
     images = len(requests[0].prompts)
     tools.tell("counting operations")
-    work = count_flops(method, requests[0])
+    with watching_casts(method.components) as recast:
+        work = count_flops(method, _first_image(requests[0]))
     device_memory, process_memory = PeakMemory(tools.device), PeakMemory("cpu")
-    with applied(setting.mode, method.components, **options):
+    with applied(setting.mode, method.components, recast=recast, **options):
         device_memory.start()
         process_memory.start()
         tools.tell(f"warming up, {setting.warm_up} calls")
@@ -90,14 +92,19 @@ def measure_cell(
         if setting.peer:
             tools.tell(f"alternating with the stock pipeline, {setting.repeats} calls each")
             measured.add(_against_stock(method, requests, setting, tools.clock))
-    _check_evaluations(setting.mode, work, timings)
+    _check_evaluations(setting.mode, work.evaluations * images, timings)
     measured.add(_latency(timings, images, setting))
     measured.samples["warm_up_s"] = tuple(timing.total for timing in warm)
     measured.add(_work(method, work, timings, images, setting, tools.rates))
     if before is not None and after is not None:
         energy = (after - before) / (setting.repeats * images)
         measured.quantities.append(_exact("energy_j", energy, "J", {**setting.place, "counter": "NVML, whole device"}))
-    return Cost(measured, neighbours)
+    return Cost(measured, neighbours, sorted(recast) if setting.mode.graphs else [])
+
+
+def _first_image(request: SampleRequest) -> SampleRequest:
+    """Its first image alone: attention that is split into its products takes memory by the image."""
+    return replace(request, prompts=request.prompts[:1], seeds=request.seeds[:1])
 
 
 def _calls(method: Method, requests: Sequence[SampleRequest], count: int, clock: Clock) -> list[Timing]:
@@ -130,14 +137,14 @@ def _work(
     found = Measured()
     if work.evaluations:
         counted: Protocol = {"counted": f"rows the denoiser was called with, an image, in {when}"}
-        found.quantities.append(_exact("nfe", work.evaluations / images, "", counted))
+        found.quantities.append(_exact("nfe", work.evaluations, "", counted))
     counts = parameters(method.components)
     found.quantities.append(
         _exact("parameters", sum(counts.values()), "", {"covers": "components that sampling runs"}, counts)
     )
-    by_part = {part: value / images for part, value in work.parts.items() if value}
+    by_part = {part: value for part, value in work.parts.items() if value}
     method_of = "torch.utils.flop_counter, products and convolutions, attention as its products"
-    found.quantities.append(_exact("flops", work.total / images, "FLOP", {"counted": method_of}, by_part))
+    found.quantities.append(_exact("flops", work.total, "FLOP", {"counted": method_of}, by_part))
     found.samples["matrix_rate_flop_per_s"] = tuple(rates)
     seconds_an_operation = [1 / rate for rate in rates]
     protocol = {**setting.place, "interval": "percentile bootstrap over calls and products"}
@@ -145,9 +152,12 @@ def _work(
     found.quantities.append(
         _spread("matrix_rate_flop_per_s", quantile(rates, 0.5), len(rates), protocol, "FLOP/s", better_high=True)
     )
-    shares = {"matrix_fraction": (work.total, totals)}
+    shares = {"matrix_fraction": (work.total * images, totals)}
     if work.parts.get(DENOISER):
-        shares["matrix_fraction_denoiser"] = (work.parts[DENOISER], [timing.parts[DENOISER] for timing in timings])
+        shares["matrix_fraction_denoiser"] = (
+            work.parts[DENOISER] * images,
+            [timing.parts[DENOISER] for timing in timings],
+        )
     for name, (operations, seconds) in shares.items():
         share = ratio_of_medians(seconds_an_operation, seconds, operations)
         found.quantities.append(_spread(name, share, len(seconds), protocol, "", better_high=True))
@@ -190,11 +200,11 @@ def _against_stock(method: Method, requests: Sequence[SampleRequest], setting: S
     return Measured(quantities, samples={"peer_latency_s": tuple(stock), "own_latency_s": tuple(ours)})
 
 
-def _check_evaluations(mode: Mode, work: Timing, timings: Sequence[Timing]) -> None:
+def _check_evaluations(mode: Mode, eager: int, timings: Sequence[Timing]) -> None:
     """Refuse a mode in which hooks see another number of evaluations than in the eager call; seeing none is fine."""
     seen = statistics.median(timing.evaluations for timing in timings)
-    if seen and seen != work.evaluations:
-        raise FewstepError(f"{work.evaluations} denoiser evaluations when eager, {seen:g} in mode {mode.name}")
+    if seen and seen != eager:
+        raise FewstepError(f"{eager} denoiser evaluations when eager, {seen:g} in mode {mode.name}")
 
 
 def _spread(

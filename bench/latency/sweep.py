@@ -86,6 +86,7 @@ class _Sweep:
             load_before = _load_average()
             cost: Cost = measure_cell(loaded.method, requests, self._setting(cell), tools)
             about["neighbours"] = [asdict(item) for item in cost.neighbours]
+            about["not_captured"] = cost.not_captured
             about["load_average"] = [load_before, _load_average()]
             return _record(cell, "ok", None, cost.measured, about)
         except Exception as error:

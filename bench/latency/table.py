@@ -73,6 +73,9 @@ def notes(records: Sequence[Record]) -> list[str]:
     names = sorted({item["name"] for record in records for item in record.provenance.get("neighbours", ())})
     if names:
         said.append(f"other processes used the device meanwhile: {', '.join(names)}; these latencies may be too high")
+    eager = sorted({part for record in records for part in record.provenance.get("not_captured", ())})
+    if eager:
+        said.append(f"not in the graph, as its weights are cast on every call: {', '.join(eager)}")
     if any(record.provenance.get("weights", "").startswith("random") for record in records):
         said.append("random weights: latency does not depend on them, and the images show nothing")
     return said

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UsageError
-from bench.latency.apply import Graphed, applied
+from bench.latency.apply import Graphed, applied, watching_casts
 from bench.latency.modes import Mode, parse_mode
 
 
@@ -155,3 +155,27 @@ def test_an_output_is_not_overwritten_by_the_next_call(network: Network) -> None
         kept = first.clone()
         graphed(torch.ones(1, 3, 4, 4), 0)
     assert torch.equal(first, kept)
+
+
+def test_a_part_that_is_cast_while_it_runs_is_found_and_not_captured(network: Network) -> None:
+    captured = []
+
+    def capture(work: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
+        captured.append(work)
+        return fake_capture(work)
+
+    components, sample = {"denoiser": Network(), "decoder": network.half()}, torch.zeros(1, 3, 4, 4)
+
+    def call() -> None:
+        components["denoiser"](sample, 0)
+        network.float()(sample, 0)  # as the stock pipeline does with a decoder that must not run in half precision
+        network.half()
+
+    with torch.no_grad():
+        with watching_casts(components) as recast:
+            call()
+        assert recast == {"decoder"}
+        with applied(Mode(graphs=True), components, recast=recast, capture=capture):
+            call()
+    assert len(captured) == 1
+    assert not network._forward_pre_hooks

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.cli import main
-from bench.latency import scaling, summary
+from bench.latency import scaling, summary, work
 from bench.latency.table import lines, notes
 from bench.record import Record, read_records
 from bench.report.frame import tidy
@@ -21,7 +21,8 @@ Latency = Callable[..., int]
 
 
 @pytest.fixture(autouse=True)
-def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(work.MATRIX_SIDE, "cpu", 64)
     monkeypatch.setattr(summary, "RESAMPLES", 99)
     monkeypatch.setattr(scaling, "RESAMPLES", 99)
 
@@ -68,9 +69,9 @@ def test_random_weights_are_timed_recorded_and_shown(
         assert flops.parts["denoiser"] > 0
         assert record.provenance["recipe"]["scheduler"].startswith("Euler")
         assert str(tmp_path) not in json.dumps(record.provenance)
-    work = {key: record.quantity("flops").parts["denoiser"] for key, record in found.items()}  # type: ignore[union-attr]
-    assert work["add", 2, "eager"] == 2 * work["add", 1, "eager"]
-    assert work["sdxl-euler", 1, "eager"] == 2 * work["add", 1, "eager"]
+    counted = {key: record.quantity("flops").parts["denoiser"] for key, record in found.items()}  # type: ignore[union-attr]
+    assert counted["add", 2, "eager"] == 2 * counted["add", 1, "eager"]
+    assert counted["sdxl-euler", 1, "eager"] == 2 * counted["add", 1, "eager"]
     assert "tiny-random · 32 x 32 · eager · batch 1 · cpu float32" in shown.out
     assert "add: " in shown.out
     assert "a step" in shown.out

@@ -1,4 +1,4 @@
-"""Methods on random weights: each has the scheduler settings of the checkpoint, and every recipe finds what it needs."""
+"""Methods on random weights: each has the scheduler settings of the checkpoint, and each recipe what it needs."""
 
 from __future__ import annotations
 
