@@ -15,13 +15,14 @@ from bench.images import ImageStore
 from bench.judging import Prompt
 from bench.metrics.features import FeatureCache
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, Score
-from bench.probe import REPEATS, WARM_UP, Clock, Timing, median_interval, time_repeatedly
+from bench.probe import HOST, REPEATS, WARM_UP, Clock, Timing, median_interval, time_repeatedly
 from bench.record import Cell, Quantity
 from bench.suites.interface import Suite
 from methods.interface import Method, SampleRequest
 
 _CHUNK_BYTES = 64 * 2**20  # of images held at once while measuring
 Protocol = Mapping[str, str | int | float]
+HOST_LATENCY = f"latency_{HOST}_s"
 
 
 @dataclass
@@ -136,9 +137,10 @@ def measure_cost(
     timings = time_repeatedly(method, requests, clock, warm_up=warm_up, repeats=repeats)
     protocol = {**place, "batch_size": 1, "warm_up": warm_up, "repeats": repeats, "interval": "order statistics"}
     measured = Measured()
-    for name, samples in _latencies(timings).items():
+    for name, samples in latencies(timings).items():
         value, low, high = median_interval(samples)
-        measured.quantities.append(Quantity(name, value, low, high, len(samples), "s", False, protocol))
+        covers = {"covers": "what no component and no gap after a denoiser call does"} if name == HOST_LATENCY else {}
+        measured.quantities.append(Quantity(name, value, low, high, len(samples), "s", False, {**protocol, **covers}))
         measured.samples[name] = samples
     counts = [timing.evaluations for timing in timings]
     if any(counts):
@@ -168,7 +170,8 @@ def throughput(seconds: Sequence[float], counts: Sequence[int], cell: Cell, plac
     return Measured([quantity], samples={"slice_s": tuple(seconds)})
 
 
-def _latencies(timings: Sequence[Timing]) -> dict[str, tuple[float, ...]]:
+def latencies(timings: Sequence[Timing]) -> dict[str, tuple[float, ...]]:
+    """Raw samples of the total and of each part, a call each: `latency_s`, `latency_<part>_s`."""
     parts = dict.fromkeys(part for timing in timings for part in timing.parts)
     latencies = {"latency_s": tuple(timing.total for timing in timings)}
     for part in parts:

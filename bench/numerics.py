@@ -45,3 +45,14 @@ def fixed_numerics(device: str) -> Iterator[Mapping[str, str | bool | int]]:
         torch.backends.cudnn.benchmark = before[2]
         torch.backends.cudnn.deterministic = before[3]
         torch.use_deterministic_algorithms(before[4], warn_only=before[5])
+
+
+def current_numerics() -> dict[str, str | bool | int]:
+    """The settings as they are, for the record of a measurement that leaves them alone."""
+    return {
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "tf32": torch.backends.cudnn.allow_tf32,
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
+    }

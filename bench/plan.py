@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,18 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UsageError
 from bench.folder import OutFolder
+from bench.options import between as _between
+from bench.options import choice as _choice
+from bench.options import folders as _weights
+from bench.options import guidance_scale as _guidance_scale
+from bench.options import names as _names
+from bench.options import steps as _steps
 from bench.record import Cell
 from bench.suites.info import SuiteInfo
 from methods.names import NameTable
 
-MAX_STEPS = 1000
 MAX_SEED = 2**31 - 1
 MAX_BATCH_SIZE = 1024
-MAX_GUIDANCE = 100.0
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -136,57 +139,6 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _split(option: str, text: str) -> list[str]:
-    items = [item.strip() for item in text.split(",")]
-    if not any(items):
-        raise UsageError(f"{option} is empty; give at least one value, or several with commas between")
-    if not all(items):
-        tidy = ",".join(item for item in items if item)
-        raise UsageError(f"{option} {text!r} has an empty entry; write {tidy}")
-    if repeated := [item for index, item in enumerate(items) if item in items[:index]]:
-        raise UsageError(f"{option} names {repeated[0]!r} twice; name it once")
-    return items
-
-
-def _names(option: str, text: str, table: NameTable) -> tuple[str, ...]:
-    names = tuple(_split(option, text))
-    for name in names:
-        table.entry(name)
-    return names
-
-
-def _steps(text: str) -> tuple[int, ...]:
-    steps = []
-    for item in _split("--steps", text):
-        if not item.isascii() or not item.isdigit() or not 1 <= int(item) <= MAX_STEPS:
-            raise UsageError(f"--steps {item!r} is not possible; use whole numbers from 1 to {MAX_STEPS}, as in 1,2,4")
-        steps.append(int(item))
-    if len(set(steps)) < len(steps):
-        raise UsageError(f"--steps {text!r} names a step count twice; name it once")
-    return tuple(steps)
-
-
-def _guidance_scale(value: float | None) -> float | None:
-    """`value` with both spellings of "none", 0.0 and 1.0, as 1.0; None stays the recipe's own."""
-    if value is None:
-        return None
-    if value in (0.0, 1.0):
-        return 1.0
-    if not math.isfinite(value) or not 1.0 < value <= MAX_GUIDANCE:
-        raise UsageError(f"--guidance-scale {value:g} is not possible; use 1 (none), or more, up to {MAX_GUIDANCE:g}")
-    return value
-
-
-def _between(option: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{option} {value} is out of range; use {low} to {high}")
-
-
-def _choice(option: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UsageError(f"{option} {value!r} is not one of {', '.join(choices)}")
-
-
 def _limit(limit: int | None, suite: SuiteInfo) -> int:
     if suite.prompts < 1:
         raise UsageError(f"suite {suite.name!r} has an empty prompt list; there is nothing to measure")
@@ -195,19 +147,3 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     if not 1 <= limit <= suite.prompts:
         raise UsageError(f"--limit {limit} is out of range; suite {suite.name!r} has 1 to {suite.prompts} prompts")
     return limit
-
-
-def _weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, Path]:
-    weights: dict[str, Path] = {}
-    for item in items:
-        method, equals, folder = item.partition("=")
-        if not equals or not folder:
-            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm")
-        if method not in methods:
-            raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
-        if method in weights:
-            raise UsageError(f"--weights names {method!r} twice; name it once")
-        if not Path(folder).is_dir():
-            raise UsageError(f"--weights {item!r}: there is no folder {folder}")
-        weights[method] = Path(folder)
-    return weights

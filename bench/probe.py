@@ -2,7 +2,8 @@
 
 Hooks on the components a method shows see every call's beginning and end, so a part's time is the sum over its own
 calls and never the gap between two callbacks (which at one step would hold the text encoders, or not exist at all).
-Whatever is left of the total is "host": scheduler, tokenizer, data movement.
+What passes after a denoiser call until the next component begins is "scheduler": its step, guidance, and the gap in
+which the device waits for the host. Whatever is left of the total is "host": tokenizer, noise, data movement.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +23,8 @@ from torch import Tensor, nn
 from methods.interface import Method, SampleRequest
 
 HOST = "host"
+SCHEDULER = "scheduler"
+DENOISER = "denoiser"
 WARM_UP = 2
 REPEATS = 20
 
@@ -65,12 +69,13 @@ def clock_of(device: str) -> Clock:
 
 @dataclass(frozen=True)
 class Timing:
-    """One timed call of `sample`. `parts` sum to `total`, host included; `calls` counts calls of each part."""
+    """One timed call of `sample`. `parts` sum to `total`, host included; `calls` counts calls of each component."""
 
     total: float
     parts: Mapping[str, float]
     calls: Mapping[str, int]
     evaluations: int  # denoiser evaluations, over all images
+    denoiser_calls: tuple[float, ...] = ()  # each by itself, in order
 
 
 @dataclass
@@ -84,7 +89,7 @@ class _Watch:
 
     def enter(self, part: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         self.open.append((part, self.clock.mark()))
-        if part == "denoiser":
+        if part == DENOISER:
             self.evaluations += _batch_size(args, kwargs)
 
     def leave(self) -> None:
@@ -101,19 +106,27 @@ def time_sample(method: Method, request: SampleRequest, clock: Clock) -> Timing:
         method.sample(request)
         end = clock.mark()
     total = clock.seconds(start, end)
-    parts: dict[str, float] = {}
-    calls: dict[str, int] = {}
+    spent: dict[str, list[float]] = {}
     for part, begin, finish in watch.spans:
-        parts[part] = parts.get(part, 0.0) + clock.seconds(begin, finish)
-        calls[part] = calls.get(part, 0) + 1
+        spent.setdefault(part, []).append(clock.seconds(begin, finish))
+    parts = {part: sum(times) for part, times in spent.items()}
+    if DENOISER in parts:
+        parts[SCHEDULER] = _after_denoiser(watch.spans, clock)
     parts[HOST] = max(0.0, total - sum(parts.values()))
-    return Timing(total, parts, calls, watch.evaluations)
+    calls = {part: len(times) for part, times in spent.items()}
+    return Timing(total, parts, calls, watch.evaluations, tuple(spent.get(DENOISER, ())))
 
 
 def time_repeatedly(
     method: Method, requests: Sequence[SampleRequest], clock: Clock, *, warm_up: int = WARM_UP, repeats: int = REPEATS
 ) -> list[Timing]:
-    """`repeats` timings after `warm_up` calls that do not count, going round `requests`."""
+    """`repeats` timings after `warm_up` calls that do not count, going round `requests`.
+
+    Raises:
+        ValueError: for no requests or no repeats.
+    """
+    if not requests or repeats < 1:
+        raise ValueError(f"{len(requests)} requests and {repeats} repeats; there is nothing to time")
     for index in range(warm_up):
         method.sample(requests[index % len(requests)])
     return [time_sample(method, requests[index % len(requests)], clock) for index in range(repeats)]
@@ -140,6 +153,11 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float, float]:
         k += 1
     k = max(k, 0)
     return statistics.median(ordered), ordered[k], ordered[n - 1 - k]
+
+
+def _after_denoiser(spans: Sequence[tuple[str, Any, Any]], clock: Clock) -> float:
+    """Sum of the gaps between the end of a denoiser call and the beginning of the next component's."""
+    return sum(clock.seconds(finish, begin) for (part, _, finish), (_, begin, _) in pairwise(spans) if part == DENOISER)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from bench import provenance, registry
 from bench.errors import FewstepError
+from bench.failures import reason_of
 from bench.images import ImageStore, ImageWriter, check_prompts, write_sheet
 from bench.judging import Prompt, image_seed
 from bench.measure import Judgement, Measured, measure_cost, throughput
@@ -151,7 +151,7 @@ class _Bench:
                 return _record(cell, "unsupported", reason, Measured(), about)
             return _record(cell, "ok", None, self._measure(cell, loaded, about), about)
         except Exception as error:
-            return _record(cell, "failed", self._reason(cell, error), Measured(), about)
+            return _record(cell, "failed", reason_of(error, self._plan.out.log(cell)), Measured(), about)
 
     def _measure(self, cell: Cell, loaded: Loaded, about: dict[str, Any]) -> Measured:
         out = self._plan.out
@@ -202,16 +202,6 @@ class _Bench:
                 _check_images(images, len(prompts))
                 writer.write(prompts, images)
             self._observer.images(len(prompts), kept=kept)
-
-    def _reason(self, cell: Cell, error: Exception) -> str:
-        """One line for the record; the trace of an error that is not meant for users goes to a log."""
-        if isinstance(error, FewstepError):
-            return str(error)
-        log = self._plan.out.log(cell)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        first_line = str(error).strip().partition("\n")[0]
-        return f"{type(error).__name__}: {first_line} (trace in {log.parent.name}/{log.name})"
 
 
 def _methods() -> NameTable:

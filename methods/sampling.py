@@ -63,12 +63,9 @@ class PipelineMethod(Method):
 
     @property
     def components(self) -> Mapping[str, nn.Module]:
-        return {
-            "text_encoder": self.pipe.text_encoder,
-            "text_encoder_2": self.pipe.text_encoder_2,
-            "denoiser": self.pipe.unet,
-            "decoder": self.pipe.vae.decoder,
-        }
+        names = ("text_encoder", "text_encoder_2")  # pipelines before SDXL have the first alone
+        encoders = {name: network for name in names if (network := getattr(self.pipe, name, None)) is not None}
+        return {**encoders, "denoiser": self.pipe.unet, "decoder": self.pipe.vae.decoder}
 
     def unsupported(self, request: SampleRequest) -> str | None:
         reasons = (self._wrong_batch(request), self._wrong_steps(request), self._wrong_guidance(request))
@@ -106,7 +103,7 @@ class PipelineMethod(Method):
 
     def _size(self, request: SampleRequest) -> tuple[int, int]:
         """Height and width: the request's, else the recipe's, else the checkpoint's."""
-        default = self.pipe.default_sample_size * self.pipe.vae_scale_factor
+        default = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
         sizes = ((request.height, self.recipe.height), (request.width, self.recipe.width))
         height, width = (next((size for size in pair if size is not None), default) for pair in sizes)
         return height, width

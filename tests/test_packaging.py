@@ -84,7 +84,7 @@ def imported(package: str) -> set[str]:
 
 @pytest.mark.parametrize("package", sorted(OWN))
 def test_every_import_is_a_declared_dependency(package: str) -> None:
-    declared = {canonicalize_name(item.name) for item in requirements("parity")}
+    declared = {canonicalize_name(item.name) for item in requirements("parity", "energy")}
     distributions = packages_distributions()
     foreign = imported(package) - OWN - set(sys.stdlib_module_names)
     assert "torch" in foreign

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.cli_parser import Subparsers, add_command
+from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import (
     DEVICES,
     DTYPES,
     MAX_BATCH_SIZE,
-    MAX_GUIDANCE,
     MAX_SEED,
-    MAX_STEPS,
     Plan,
     RunRequest,
     make_plan,

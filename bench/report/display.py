@@ -58,6 +58,19 @@ _KNOWN: dict[str, _Known] = {
     "images_per_s": _Known("Throughput", "cost", "images/s"),
     "peak_memory_bytes": _Known("Peak memory", "cost", "MiB", 2.0**-20),
     "nfe": _Known("Evaluations", "cost", "", ranked=False),
+    "latency_p10_s": _Known("Latency p10", "cost", "ms", 1e3),
+    "latency_p90_s": _Known("Latency p90", "cost", "ms", 1e3),
+    "latency_p99_s": _Known("Latency p99", "cost", "ms", 1e3),
+    "latency_denoiser_call_s": _Known("Denoiser, a call", "cost", "ms", 1e3),
+    "peak_process_bytes": _Known("Peak of the process", "cost", "MiB", 2.0**-20),
+    "energy_j": _Known("Energy", "cost", "J"),
+    "parameters": _Known("Parameters", "cost", "M", 1e-6, ranked=False),
+    "flops": _Known("Work", "cost", "GFLOP", 1e-9, ranked=False),
+    "matrix_fraction": _Known("Of the matrix rate", "cost", "%", 1e2, ranked=False),
+    "matrix_fraction_denoiser": _Known("Of the matrix rate, denoiser", "cost", "%", 1e2, ranked=False),
+    "matrix_rate_flop_per_s": _Known("Matrix rate", "cost", "GFLOP/s", 1e-9, ranked=False),
+    "peer_latency_s": _Known("Stock pipeline", "cost", "ms", 1e3),
+    "overhead_ratio": _Known("Against the stock pipeline", "cost", "", ranked=False),
 }
 _COST_UNITS = {"s": ("ms", 1e3), "bytes": ("MiB", 2.0**-20), "images/s": ("images/s", 1.0)}
 

@@ -28,17 +28,21 @@ class GroupKey:
     device: str
     dtype: str
     batch_size: int
+    setting: str = ""  # size and mode, where they are not the checkpoint's own and eager
 
     @property
     def title(self) -> str:
         """One line for people: `shapes · 1,000 prompts · seed 0 · cpu float32 · batches of 64`."""
         place = f"{self.device} {self.dtype} · batches of {self.batch_size:,}"
-        return f"{self.suite} · {self.limit:,} prompts · seed {self.seed} · {place}"
+        setting = f" · {self.setting}" if self.setting else ""
+        return f"{self.suite} · {self.limit:,} prompts · seed {self.seed} · {place}{setting}"
 
     @property
     def slug(self) -> str:
         """The same as a file name part."""
-        return f"{self.suite}-n{self.limit}-s{self.seed}-{self.device}-{self.dtype}-b{self.batch_size}".replace(":", "")
+        setting = f"-{self.setting}".replace(" ", "") if self.setting else ""
+        place = f"{self.device}-{self.dtype}-b{self.batch_size}".replace(":", "")
+        return f"{self.suite}-n{self.limit}-s{self.seed}-{place}{setting}"
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,9 @@ def _row(record: Record, quantity: Quantity) -> tuple[object, ...]:
 
 
 def _key(cell: Cell) -> GroupKey:
-    return GroupKey(cell.suite, cell.limit, cell.seed, cell.device, cell.dtype, cell.batch_size)
+    size = "" if cell.height is None else f"{cell.height} x {cell.width} "
+    setting = f"{size}{'' if cell.mode == 'eager' else cell.mode}".strip()
+    return GroupKey(cell.suite, cell.limit, cell.seed, cell.device, cell.dtype, cell.batch_size, setting)
 
 
 def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:

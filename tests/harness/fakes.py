@@ -25,6 +25,7 @@ class Control:
     weights: Path | None = None
     on_sample: Callable[[str, SampleRequest], None] | None = None
     on_module: Callable[[str], None] | None = None
+    on_step: Callable[[], None] | None = None
     requests: list[tuple[str, SampleRequest]] = field(default_factory=list)
     loads: list[str] = field(default_factory=list)
     extracted: int = 0
@@ -91,6 +92,8 @@ class FakeMethod(Method):
         x = torch.stack([torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(seed)) for seed in request.seeds])
         for step in range(request.num_inference_steps):
             x = self._denoise(x, step)
+            if control.on_step is not None:
+                control.on_step()
         x = self._decoder(x + self._shift)
         return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 

@@ -41,7 +41,10 @@ def clock() -> Iterator[StepClock]:
     def overhead(_name: str, _request: object) -> None:
         clock.now += 3
 
-    fakes.control.on_module, fakes.control.on_sample = work, overhead
+    def step() -> None:
+        clock.now += 2
+
+    fakes.control.on_module, fakes.control.on_sample, fakes.control.on_step = work, overhead, step
     yield clock
     fakes.reset()
 
@@ -60,10 +63,18 @@ def test_parts_are_their_own_calls_and_sum_to_the_total(clock: StepClock, tmp_pa
     timing = time_sample(load(fakes.FakeADD, tmp_path), request(steps), clock)
     # exact: integer milliseconds divided by 1000, sums of at most four of them
     assert timing.parts == pytest.approx(
-        {"text_encoder": 0.050, "denoiser": 0.005 * steps, "decoder": 0.020, "host": 0.003}, abs=1e-12
+        {
+            "text_encoder": 0.050,
+            "denoiser": 0.005 * steps,
+            "scheduler": 0.002 * steps,
+            "decoder": 0.020,
+            "host": 0.003,
+        },
+        abs=1e-12,
     )
     assert sum(timing.parts.values()) == pytest.approx(timing.total, abs=1e-12)
     assert timing.calls == {"text_encoder": 1, "denoiser": steps, "decoder": 1}
+    assert timing.denoiser_calls == pytest.approx([0.005] * steps, abs=1e-12)
 
 
 def test_one_step_of_one_call_is_not_charged_with_the_text_encoder(clock: StepClock, tmp_path: Path) -> None:
@@ -96,7 +107,9 @@ def test_a_component_inside_another_is_not_counted_twice(clock: StepClock, tmp_p
             return self._whole(torch.zeros(1, 3, 4, 4)).to(torch.uint8)
 
     timing = time_sample(load(Nested, tmp_path), request(1), clock)
-    assert timing.parts == pytest.approx({"denoiser": 0.005, "outer": 0.020, "host": 0.0}, abs=1e-12)
+    # what follows the denoiser in the first component after it is not the scheduler's
+    expected = {"denoiser": 0.005, "outer": 0.020, "scheduler": 0.0, "host": 0.0}
+    assert timing.parts == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_hook_stays_behind_even_after_an_error(clock: StepClock, tmp_path: Path) -> None:
@@ -124,7 +137,26 @@ def test_warm_up_does_not_count(clock: StepClock, tmp_path: Path) -> None:
 
     fakes.control.on_sample = slow_at_first
     timings = time_repeatedly(load(fakes.FakeADD, tmp_path), [request(1)], clock, warm_up=2, repeats=5)
-    assert [timing.total for timing in timings] == pytest.approx([0.078] * 5, abs=1e-12)
+    assert [timing.total for timing in timings] == pytest.approx([0.080] * 5, abs=1e-12)
+
+
+def test_nothing_to_time_is_an_error(clock: StepClock, tmp_path: Path) -> None:
+    method = load(fakes.FakeADD, tmp_path)
+    with pytest.raises(ValueError, match="0 requests"):
+        time_repeatedly(method, [], clock)
+    with pytest.raises(ValueError, match="nothing to time"):
+        time_repeatedly(method, [request(1)], clock, repeats=0)
+
+
+def test_a_method_without_a_denoiser_has_no_scheduler(clock: StepClock, tmp_path: Path) -> None:
+    class Generator(fakes.FakeADD):
+        @property
+        def components(self) -> dict[str, torch.nn.Module]:
+            return {"decoder": self._decoder}
+
+    timing = time_sample(load(Generator, tmp_path), request(1), clock)
+    assert timing.parts == pytest.approx({"decoder": 0.020, "host": 0.060}, abs=1e-12)
+    assert (timing.evaluations, timing.denoiser_calls) == (0, ())
 
 
 def test_the_host_clock_moves_forward() -> None:

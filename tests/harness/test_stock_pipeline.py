@@ -44,7 +44,7 @@ def test_guidance_doubles_the_evaluations_and_parts_sum_to_the_total(euler: Reco
     assert nfe is not None
     assert nfe.value == 2 * STEPS
     parts = [name for name in euler.samples if name.startswith("latency_") and name != "latency_s"]
-    assert set(parts) == {f"latency_{part}_s" for part in ("text_encoder", "denoiser", "decoder", "host")}
+    assert set(parts) == {f"latency_{part}_s" for part in ("text_encoder", "denoiser", "scheduler", "decoder", "host")}
     for index, total in enumerate(euler.samples["latency_s"]):
         values = [euler.samples[name][index] for name in parts]
         assert sum(values) == pytest.approx(total, rel=1e-9)  # rounding of a sum of four

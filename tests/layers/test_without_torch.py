@@ -20,6 +20,7 @@ MODULES = {
     "bench.registry": "import bench.registry",
     "bench.plan": "import bench.plan",
     "bench.cli": "import bench.cli",
+    "bench.latency": "import bench.latency.plan, bench.latency.resume, bench.latency.table, bench.latency.scaling",
     "methods.registry": "import methods.registry",
 }
 
