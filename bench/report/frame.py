@@ -28,17 +28,21 @@ class GroupKey:
     device: str
     dtype: str
     batch_size: int
+    images_per_prompt: int = 1
 
     @property
     def title(self) -> str:
         """One line for people: `shapes · 1,000 prompts · seed 0 · cpu float32 · batches of 64`."""
         place = f"{self.device} {self.dtype} · batches of {self.batch_size:,}"
-        return f"{self.suite} · {self.limit:,} prompts · seed {self.seed} · {place}"
+        several = "" if self.images_per_prompt == 1 else f" · {self.images_per_prompt} images a prompt"
+        return f"{self.suite} · {self.limit:,} prompts{several} · seed {self.seed} · {place}"
 
     @property
     def slug(self) -> str:
         """The same as a file name part."""
-        return f"{self.suite}-n{self.limit}-s{self.seed}-{self.device}-{self.dtype}-b{self.batch_size}".replace(":", "")
+        several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
+        place = f"{self.device}-{self.dtype}-b{self.batch_size}"
+        return f"{self.suite}-n{self.limit}{several}-s{self.seed}-{place}".replace(":", "")
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,8 @@ def _row(record: Record, quantity: Quantity) -> tuple[object, ...]:
 
 
 def _key(cell: Cell) -> GroupKey:
-    return GroupKey(cell.suite, cell.limit, cell.seed, cell.device, cell.dtype, cell.batch_size)
+    place = (cell.device, cell.dtype, cell.batch_size)
+    return GroupKey(cell.suite, cell.limit, cell.seed, *place, cell.images_per_prompt)
 
 
 def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:
