@@ -31,6 +31,30 @@ METRICS = NameTable(
             "bench.metrics.preference:Preference",
             "share of prompts whose image is preferred to the teacher's; higher is better",
         ),
+        "fid": ("bench.metrics.pretrained:Fid", "FID by clean-fid's resize and Inception; needs weights"),
+        "fid-tensorflow": (
+            "bench.metrics.pretrained:FidTensorflow",
+            "the same with TensorFlow's resize; needs weights",
+        ),
+        "fid-torch-fidelity": (
+            "bench.metrics.pretrained:FidTorchFidelity",
+            "FID by the network that torch-fidelity and torchmetrics use; needs weights",
+        ),
+        "kid": ("bench.metrics.pretrained:Kid", "KID by clean-fid's resize and Inception; needs weights"),
+        "fd-dinov2": ("bench.metrics.pretrained:FdDinov2", "Frechet distance of DINOv2 features; needs weights"),
+        "clip-score": ("bench.metrics.alignment:ClipScore", "CLIP score, OpenCLIP ViT-g-14; needs weights"),
+        "pickscore": ("bench.metrics.alignment:PickScore", "PickScore v1, image and prompt; needs weights"),
+        "hpsv2": ("bench.metrics.alignment:HpsV21", "HPS v2.1, image and prompt; needs weights"),
+        "image-reward": ("bench.metrics.rewards:ImageReward", "ImageReward v1.0, image and prompt; needs weights"),
+        "aesthetic": ("bench.metrics.rewards:Aesthetic", "LAION's aesthetic score, image alone; needs weights"),
+        "diversity": (
+            "bench.metrics.diversity:FeatureDiversity",
+            "distance of the images of a prompt; needs --images-per-prompt",
+        ),
+        "lpips": (
+            "bench.metrics.diversity:LpipsDiversity",
+            "LPIPS between the images of a prompt; needs weights and --images-per-prompt",
+        ),
     },
     group="fewstep.metrics",
 )

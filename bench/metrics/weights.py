@@ -174,7 +174,7 @@ class JudgeFiles:
         """
         info = WEIGHTS[name]
         if name not in self._given:
-            way = f"{OPTION} {name}={HUB}, or ={'FOLDER'}" if info.on_hub else f"{OPTION} {name}=PATH; {info.note}"
+            way = f"{OPTION} {name}={HUB}, or =FOLDER" if info.on_hub else f"{OPTION} {name}=PATH; {info.note}"
             raise UsageError(f"{metric} needs the weights of {info.title}: {way} ({info.source}, {info.licence})")
         path = self._given[name]
         if path is None:
@@ -213,7 +213,7 @@ def files_of(path: Path, info: WeightsInfo) -> list[Path]:
     if not weights:
         pickles = sorted(path.glob("*.[pb][tiy]*")) if path.is_dir() else files
         why = f"{pickles[0].name} is a pickle, which can run any code; {_CONVERT}" if pickles else "no such file there"
-        raise WeightsError(f"{path}: {info.name} needs {' '.join(info.files[-1:])} ({why})")
+        raise WeightsError(f"{path}: {info.name} needs {info.files[0] if info.sha256 else '*.safetensors'} ({why})")
     return files
 
 

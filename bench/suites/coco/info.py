@@ -23,7 +23,7 @@ SIZE = 512
 
 CAPTIONS = Path("annotations") / "captions_val2017.json"
 IMAGES = "val2017"
-METRICS: tuple[str, ...] = ()
+METRICS = ("fid", "kid", "fd-dinov2", "clip-score")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bench.suites.prompts.rows import read_rows
 PARTI_PROMPTS = 1632
 """In PartiPrompts.tsv of google-research/parti."""
 
-METRICS: tuple[str, ...] = ()
+METRICS = ("clip-score", "pickscore", "hpsv2", "image-reward", "aesthetic")
 
 
 def prompts_info(path: Path) -> SuiteInfo:
