@@ -119,7 +119,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     """
     methods = _names("--methods", request.methods, _methods() if known is None else known)
     steps = _steps(request.steps)
-    registered, data = _suite(request)
+    registered, data = suite_source(request)
     metrics = None if request.metrics is None else _names("--metrics", request.metrics, registry.METRICS)
     guidance_scale = _guidance_scale(request.guidance_scale)
     _between("--seed", request.seed, 0, MAX_SEED)
@@ -164,8 +164,12 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     )
 
 
-def _suite(request: RunRequest) -> tuple[str, Path | None]:
-    """The registered name of the suite asked for, and the user's data that it is made of."""
+def suite_source(request: RunRequest) -> tuple[str, Path | None]:
+    """The registered name of the suite asked for, and the user's data that it is made of.
+
+    Raises:
+        UsageError: for an unknown suite, or data that does not go with it.
+    """
     if len(request.data) > 1:
         raise UsageError(f"{' and '.join(sorted(request.data))} give two suites; give one")
     suites = {option: name for name, option in registry.SUITE_DATA.items()}

@@ -26,6 +26,7 @@ from bench.metrics.interface import MetricContext
 
 FILE = "inception-2015-12-05.pt"
 Mode = Literal["clean", "legacy_pytorch", "legacy_tensorflow"]
+MODES: tuple[Mode, ...] = ("clean", "legacy_pytorch", "legacy_tensorflow")
 _BATCH = 32
 
 
