@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -106,8 +107,8 @@ def duplicates(images: Tensor) -> Tensor:
 
 CONTROLS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "real": lambda images: images,
-    **{f"blur-{i}": (lambda images, share=share: blurred(images, share)) for i, share in enumerate(BLUR, 1)},
-    **{f"jpeg-{i}": (lambda images, quality=quality: compressed(images, quality)) for i, quality in enumerate(JPEG, 1)},
+    **{f"blur-{rung}": partial(blurred, share=share) for rung, share in enumerate(BLUR, 1)},
+    **{f"jpeg-{rung}": partial(compressed, quality=quality) for rung, quality in enumerate(JPEG, 1)},
     "noise": noise,
     "duplicates": duplicates,
     "shuffled": lambda images: images.roll(len(images) // 2, dims=0),

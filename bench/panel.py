@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -101,7 +102,7 @@ def panel(
     real = _array(reference(usual))
     rows = [Row("", "png", usual.resize, n, f"{len(real)}", _distance(plain, real))]
     for quality in QUALITIES:
-        damaged = _features(lambda quality=quality: (compressed(block, quality) for block in images()), usual)
+        damaged = _features(partial(_compressed, images, quality), usual)
         rows.append(Row("codec", f"jpeg {quality}", usual.resize, n, f"{len(real)}", _distance(damaged, real)))
     for other in extractors[1:]:
         theirs = _array(reference(other))
@@ -161,6 +162,11 @@ def _extractors(suite: Suite, weights: dict[str, Path | None], device: torch.dev
 
 def _features(images: Blocks, extractor: FeatureExtractor) -> Array:
     return _array(torch.cat([extract(block, extractor) for block in images()]))
+
+
+def _compressed(images: Blocks, quality: int) -> Iterator[Tensor]:
+    for block in images():
+        yield compressed(block, quality)
 
 
 def _array(features: Tensor) -> Array:

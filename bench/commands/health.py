@@ -64,9 +64,13 @@ def main(args: argparse.Namespace) -> int:
         registered, data, plan.metrics, plan.limit, plan.cells[0].device, plan.out, plan.metric_weights,
         asked=plan.metrics_asked,
     )  # fmt: skip
-    records, found = check(request, lambda line: sys.stderr.write(line + "\n") and None)
+    records, found = check(request, _tell)
     _show(records, found, plan.metrics)
     return 1 if any(item.flagged for item in found) else 0
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def _show(records: Mapping[str, Record], found: Sequence[Finding], metrics: Sequence[str]) -> None:

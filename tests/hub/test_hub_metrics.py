@@ -237,3 +237,25 @@ def test_hashes_follow_what_is_read(folders: Folders, tmp_path: Path) -> None:
     assert JudgeFiles({"clip-g": tmp_path}).hash("clip-g", "x") == files.hash("clip-g", "x")
     (tmp_path / "preprocessor_config.json").write_text("{}")
     assert JudgeFiles({"clip-g": tmp_path}).hash("clip-g", "x") != files.hash("clip-g", "x")
+
+
+@pytest.mark.slow
+def test_torch_fidelitys_network_from_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import save_file
+    from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+
+    from bench.metrics.hub.inception import FidelityInception
+
+    kind = fidelity.FeatureExtractorInceptionV3
+    with monkeypatch.context() as patch:  # a network of random weights: nothing is downloaded or loaded
+        patch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(kind, "load_state_dict", lambda self, state: None)
+        with torch.random.fork_rng(devices=[]):
+            network = kind("random", ["2048"]).eval()
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, tmp_path / "a.safetensors")
+    with torch.no_grad():
+        expected = network(shapes(2))[0]
+    assert torch.equal(FidelityInception(tmp_path, "", CPU)(shapes(2)), expected)
+    with pytest.raises(WeightsError, match="not torch-fidelity's Inception weights"):
+        save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors")
+        FidelityInception(tmp_path, "", CPU)

@@ -71,7 +71,7 @@ class CocoSuite(Suite):
         return self._read([by_id[int(prompt.id)] for prompt in prompts])
 
     @cached_property
-    def reference_protocol(self) -> str:  # type: ignore[override]
+    def reference_protocol(self) -> str:
         """Count, crop, resize, and a hash over ids and the bytes of all image files."""
         return f"{len(self.picks)} images of COCO 2017 val, {CROP}, {RESIZE} to {SIZE}, {self._content[:12]}"
 

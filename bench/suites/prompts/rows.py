@@ -88,8 +88,11 @@ def _json_lines(path: Path, content: str) -> Iterator[tuple[str, Mapping[str, An
 
 
 def _table(path: Path, content: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    reader = csv.DictReader(io.StringIO(content, newline=""), delimiter=delimiter, quoting=quoting)
+    lines = io.StringIO(content, newline="")
+    if delimiter == ",":
+        reader = csv.DictReader(lines)
+    else:  # a quotation mark in a table with tabs is one of the prompt's own
+        reader = csv.DictReader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     _text_column(path, reader.fieldnames or ())
     try:
         for row in reader:
