@@ -59,6 +59,11 @@ class GeneratedFeatures:
         """How many images there are so far."""
         return self._prompts.n
 
+    @property
+    def clusters(self) -> list[int]:
+        """The number of its prompt for each image."""
+        return self._prompts.clusters
+
     def of(self, batch: MetricBatch) -> Tensor:
         """The features (N, D) of a batch on the CPU: those that came with it, or computed.
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.make import MAKERS
+from tests.judges.make import MAKERS
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ from bench.metrics.interface import Metric, MetricBatch
 from bench.metrics.pretrained import FdDinov2, Fid, FidTensorflow, Kid
 from bench.metrics.rewards import Aesthetic, ImageReward
 from bench.metrics.weights import JudgeFiles
-from tests.hub.make import hub_context, unpinned
+from tests.judges.make import hub_context, unpinned
 from tests.metrics.tiny import feed, prompts, shapes
 
 CPU = torch.device("cpu")
@@ -256,6 +256,6 @@ def test_torch_fidelitys_network_from_safetensors(tmp_path: Path, monkeypatch: p
     with torch.no_grad():
         expected = network(shapes(2))[0]
     assert torch.equal(FidelityInception(tmp_path, "", CPU)(shapes(2)), expected)
+    save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="not torch-fidelity's Inception weights"):
-        save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors")
         FidelityInception(tmp_path, "", CPU)

@@ -13,7 +13,7 @@ from transformers import BlipConfig, CLIPConfig, CLIPModel
 from bench.errors import WeightsError
 from bench.metrics.hub.convert import convert, hpsv2, main
 from bench.metrics.hub.image_reward import RewardNetwork
-from tests.hub.make import write_aesthetic
+from tests.judges.make import write_aesthetic
 
 WIDTH, HEADS, PATCH, SIDE, JOINT, WORDS, LONGEST = 8, 2, 4, 8, 6, 20, 7
 BLIP_VISION = (
