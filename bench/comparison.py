@@ -66,7 +66,7 @@ def more_prompts(one: Record, other: Record, name: str) -> int | None:
 def _difference(one: Record, other: Record, a: Quantity, b: Quantity) -> tuple[float, float]:
     """Difference and half-width of its interval: over pairs where there are pairs, from both intervals elsewhere."""
     if a.name in one.per_image and b.name in other.per_image:
-        pair = paired_interval(one.per_image[a.name], other.per_image[b.name])
+        pair = paired_interval(one.per_prompt(a.name), other.per_prompt(b.name))
         if pair is not None:
             return (pair[0] + pair[1]) / 2, (pair[1] - pair[0]) / 2
     return a.value - b.value, math.hypot(a.ci_high - a.ci_low, b.ci_high - b.ci_low) / 2

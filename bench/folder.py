@@ -7,6 +7,7 @@ features/              cached features, by content hash
 sheets/<cell>.png      the first images side by side
 logs/<cell>.txt        the trace of a cell that failed
 prompts.json           the prompts used
+suite.json             exact ids, caption choice, crop and resize, where the suite is made of a user's files
 results.csv, .parquet  one tidy row a quantity
 """
 
@@ -14,8 +15,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # judging imports torch, and a folder must be checked without
     from bench.judging import Prompt
 
 MARKER = "fewstep-bench.json"
+PROMPT_FIELDS = ("id", "text", "category")
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,17 @@ class OutFolder:
         except OSError as error:
             raise UsageError(f"--out {self.root} cannot be written ({error.strerror}); name another folder") from error
 
+    def write_suite(self, description: Mapping[str, Any]) -> None:
+        """Keep what a suite says it is, where it says something."""
+        if description:
+            write_json(self.root / "suite.json", description)
+
     def write_prompts(self, prompts: Sequence[Prompt]) -> None:
         """Keep `prompts.json` as the longest list used in this folder (shorter ones are its beginning)."""
         path = self.root / "prompts.json"
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
         if len(prompts) > len(known):
-            write_json(path, [asdict(prompt) for prompt in prompts])
+            write_json(path, [{name: getattr(prompt, name) for name in PROMPT_FIELDS} for prompt in prompts])
 
 
 def write_json(path: Path, value: Any) -> None:

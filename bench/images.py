@@ -76,7 +76,9 @@ class ImageStore:
         Raises:
             FewstepError: where an image cannot be read.
         """
-        return torch.stack([_read_png(self._path(prompt)) for prompt in prompts])
+        images = [_read_png(self._path(prompt)) for prompt in prompts]
+        _same_size(prompts, images, self.folder)
+        return torch.stack(images)
 
     def read_times(self, place: Mapping[str, Any]) -> dict[int, float]:
         """Seconds that each slice took, where slices were sampled in `place` (the same machine and threads)."""
@@ -91,7 +93,7 @@ class ImageStore:
         write_json(self.folder / _TIMES, {"place": dict(place), "seconds": {str(k): v for k, v in seconds.items()}})
 
     def _path(self, prompt: Prompt) -> Path:
-        return self.folder / f"{prompt.id}.png"
+        return self.folder / f"{prompt.stem}.png"
 
 
 class ImageWriter:
@@ -141,9 +143,10 @@ def check_prompts(prompts: Sequence[Prompt]) -> None:
     for prompt in prompts:
         if not _SAFE_ID.fullmatch(prompt.id):
             raise FewstepError(f"prompt id {prompt.id!r} cannot be a file name; use letters, digits, '.', '_' and '-'")
-        if prompt.id.lower() in seen:
+        name = prompt.stem.lower()
+        if name in seen:
             raise FewstepError(f"prompt id {prompt.id!r} is there twice; ids must be unique, whatever their case")
-        seen.add(prompt.id.lower())
+        seen.add(name)
 
 
 def write_sheet(images: Tensor, path: Path) -> None:
@@ -178,12 +181,34 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _read_png(path: Path) -> Tensor:
+    again = "delete it and run the same command again"
     try:
+        if path.stat().st_size == 0:
+            raise FewstepError(f"{path} is empty; {again}")
         with Image.open(path) as file:
-            pixels = np.array(file.convert("RGB"))
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise FewstepError(f"{path} cannot be read as an image; delete it and run the same command again") from error
+            if file.mode != "RGB":
+                raise FewstepError(
+                    f"{path} is {_MODES.get(file.mode, file.mode)}, not 8-bit RGB as it was stored; {again}"
+                )
+            pixels = np.array(file)
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
+        raise FewstepError(f"{path} cannot be read as an image: it is damaged or cut short; {again}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+_MODES = {"L": "grey", "LA": "grey with alpha", "RGBA": "RGB with alpha", "P": "a palette", "I;16": "16-bit grey"}
+"""Pillow's names of pixel formats, for people."""
+
+
+def _same_size(prompts: Sequence[Prompt], images: Sequence[Tensor], folder: Path) -> None:
+    """Refuse images of different sizes, naming the first that differs."""
+    for prompt, image in zip(prompts, images, strict=True):
+        if image.shape != images[0].shape:
+            (_, height, width), (_, first_height, first_width) = image.shape, images[0].shape
+            raise FewstepError(
+                f"{folder / prompt.stem}.png is {width} x {height} pixels and {prompts[0].stem}.png "
+                f"{first_width} x {first_height}; delete the wrong one and run the same command again"
+            )
 
 
 def _read_json(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -12,18 +12,40 @@ SEED_STRIDE = 1_000_003
 """Seeds of two runs never meet below this many prompts (a prime above a million)."""
 
 
-def image_seed(seed: int, index: int) -> int:
-    """The seed of image `index`: it belongs to the prompt, so that all methods start from the same noise."""
-    return seed * SEED_STRIDE + index
+_SAMPLE_STRIDE = 100_000_007
+"""Torch's generator on the CPU reads the low 32 bits of a seed alone. With this stride (a prime) the images of a prompt
+differ there, and seeds of runs 0 to 99 never meet those of another sample."""
+
+
+def image_seed(seed: int, index: int, sample: int = 0) -> int:
+    """The seed of sample `sample` of prompt `index`: it belongs to the prompt, so that all methods start alike.
+
+    Sample 0 has the seed that the prompt has where one image is made of it.
+    """
+    return seed * SEED_STRIDE + index + sample * _SAMPLE_STRIDE
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One line of a suite's prompt list. `id` is a file name stem, unique in it; `category` groups a breakdown."""
+    """One line of a suite's prompt list. `id` is a file name stem, unique in it; `category` groups a breakdown.
+
+    `sample` counts the images of one prompt from 0, where there are several.
+    """
 
     id: str
     text: str
     category: str
+    sample: int = 0
+
+    @property
+    def stem(self) -> str:
+        """The stem of the image's file name: the id, with the sample behind it from the second on."""
+        return self.id if self.sample == 0 else f"{self.id}.{self.sample}"
+
+
+def images_of(prompts: Sequence[Prompt], images_per_prompt: int) -> list[Prompt]:
+    """One entry an image, the images of a prompt side by side."""
+    return [replace(prompt, sample=sample) for prompt in prompts for sample in range(images_per_prompt)]
 
 
 class FeatureExtractor(Protocol):

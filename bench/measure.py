@@ -12,11 +12,13 @@ import torch
 from bench import registry
 from bench.errors import FewstepError, UsageError
 from bench.images import ImageStore
-from bench.judging import Prompt
-from bench.metrics.features import FeatureCache
+from bench.judging import FeatureExtractor, Prompt
+from bench.metrics.features import FeatureCache, identity
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, Score
+from bench.metrics.weights import JudgeFiles
 from bench.probe import HOST, REPEATS, WARM_UP, Clock, Timing, median_interval, time_repeatedly
 from bench.record import Cell, Quantity
+from bench.reference_set import ReferenceSet
 from bench.suites.interface import Suite
 from methods.interface import Method, SampleRequest
 
@@ -60,19 +62,29 @@ class Judgement:
         device: str,
         *,
         asked: bool = False,
+        files: JudgeFiles | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._prompts = prompts
         self._classes: dict[str, type[Metric]] = {name: registry.METRICS.load(name) for name in metrics}
+        self._per_prompt = 1 + max((prompt.sample for prompt in prompts), default=0)
         judges = suite.judges(torch.device(device))
         extractor = judges.recogniser
-        wanted = extractor is not None and any(metric.info.needs_reference for metric in self._classes.values())
+        wanted = extractor is not None and any(
+            metric.info.needs_reference and not metric.info.weights for metric in self._classes.values()
+        )
+        reference = ReferenceSet(suite, folder)
         self._context = MetricContext(
             judges=judges,
             reference=suite.reference_features(extractor.name) if extractor is not None and wanted else None,
             reference_protocol=suite.reference_protocol,
-            baseline_preference=suite.baseline_preference(prompts, seed),
+            baseline_preference=suite.baseline_preference(prompts, seed) if self._per_prompt == 1 else None,
             suite=suite.info.name,
             seed=seed,
+            reference_of=reference.features if reference.available else None,
+            files=files or JudgeFiles(),
+            device=torch.device(device),
+            images_per_prompt=self._per_prompt,
         )
         self._left_out = {name: reason for name in metrics if (reason := self._hindrance(name, asked=asked))}
 
@@ -85,7 +97,8 @@ class Judgement:
         measured = Measured(left_out=dict(self._left_out))
         wanted = {name: cls for name, cls in self._classes.items() if name not in self._left_out}
         running = {name: cls(self._context) for name, cls in wanted.items()}
-        for batch in self._batches(store, features):
+        extractors = {identity(item): item for metric in running.values() for item in metric.extractors}
+        for batch in self._batches(store, features, extractors):
             for metric in running.values():
                 metric.update(batch)
         for name, metric in running.items():
@@ -111,14 +124,19 @@ class Judgement:
             return str(error)
         return None
 
-    def _batches(self, store: ImageStore, folder: Path) -> Iterator[MetricBatch]:
-        extractor = self._context.judges.recogniser
-        cache = FeatureCache(folder, extractor) if extractor is not None else None
-        chunk = max(1, _CHUNK_BYTES // store.read(self._prompts[:1]).numel())
+    def _batches(
+        self, store: ImageStore, folder: Path, extractors: Mapping[str, FeatureExtractor]
+    ) -> Iterator[MetricBatch]:
+        """All images once, with the features of every extractor that a metric reads; a prompt is never cut in two."""
+        recogniser = self._context.judges.recogniser
+        cache = FeatureCache(folder, recogniser) if recogniser is not None else None
+        caches = {key: FeatureCache(folder, extractor) for key, extractor in extractors.items()}
+        chunk = max(1, _CHUNK_BYTES // (store.read(self._prompts[:1]).numel() * self._per_prompt)) * self._per_prompt
         for start in range(0, len(self._prompts), chunk):
             prompts = self._prompts[start : start + chunk]
             images = store.read(prompts)
-            yield MetricBatch(images, prompts, cache.features(images) if cache is not None else None)
+            others = {key: other.features(images) for key, other in caches.items()}
+            yield MetricBatch(images, prompts, cache.features(images) if cache is not None else None, others)
 
 
 def measure_cost(

@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UsageError
 from bench.folder import OutFolder
+from bench.metrics.weights import parse_metric_weights
 from bench.options import between as _between
 from bench.options import choice as _choice
 from bench.options import folders as _weights
@@ -22,6 +23,7 @@ from methods.names import NameTable
 
 MAX_SEED = 2**31 - 1
 MAX_BATCH_SIZE = 1024
+MAX_IMAGES_PER_PROMPT = 32
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "float16", "bfloat16")
 
@@ -32,7 +34,7 @@ class RunRequest:
 
     methods: str
     steps: str
-    suite: str = "shapes"
+    suite: str | None = None  # shapes, or the suite that `data` is of
     out: Path | None = None
     limit: int | None = None
     device: str = "auto"
@@ -43,6 +45,9 @@ class RunRequest:
     metrics: str | None = None
     guidance_scale: float | None = None
     weights: Sequence[str] = ()
+    images_per_prompt: int = 1
+    metric_weights: Sequence[str] = ()
+    data: Mapping[str, Path] = field(default_factory=dict)  # option -> file or folder, as in {"--prompts": ...}
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Plan:
     """The cells to measure, methods x steps, in the order asked for, all under one protocol.
 
     `metrics_asked` says that the metrics were named by the user, so that one which cannot be had is an error; `weights`
-    maps a method to the folder that replaces the suite's checkpoint.
+    maps a method to the folder that replaces the suite's checkpoint, `metric_weights` a judge to its folder (None: the
+    hub). `data` is the user's file or folder that the suite registered as `registered` is made of.
     """
 
     suite: SuiteInfo
@@ -60,24 +66,50 @@ class Plan:
     force: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
     metrics_asked: bool = False
+    metric_weights: Mapping[str, Path | None] = field(default_factory=dict)
+    registered: str | None = None
+    data: Path | None = None
 
     @property
     def limit(self) -> int:
-        """Images a cell."""
+        """Prompts a cell."""
         return self.cells[0].limit
+
+    @property
+    def images(self) -> int:
+        """Images a cell."""
+        return self.limit * self.cells[0].images_per_prompt
+
+    @property
+    def source(self) -> tuple[str, Path | None]:
+        """What `registry.make_suite` makes the suite of."""
+        return self.registered or self.suite.name, self.data
 
     def command(self, cell: Cell) -> str:
         """The command line that makes `cell` again; folders of the user are left out of records."""
         parts = [
-            f"python -m bench run --methods {cell.method} --steps {cell.num_inference_steps} --suite {cell.suite}",
+            f"python -m bench run --methods {cell.method} --steps {cell.num_inference_steps} {self._suite_option}",
             f"--limit {cell.limit} --device {cell.device} --dtype {cell.dtype} --batch-size {cell.batch_size}",
             f"--seed {cell.seed} --metrics {','.join(self.metrics)}",
         ]
+        if cell.images_per_prompt > 1:
+            parts.append(f"--images-per-prompt {cell.images_per_prompt}")
         if cell.guidance_scale is not None:
             parts.append(f"--guidance-scale {cell.guidance_scale:g}")
         if cell.method in self.weights:
             parts.append(f"--weights {cell.method}=FOLDER")
+        parts += [f"--metric-weights {name}={'hub' if path is None else 'FOLDER'}" for name, path in self._judges]
         return " ".join(parts)
+
+    @property
+    def _judges(self) -> list[tuple[str, Path | None]]:
+        return sorted(self.metric_weights.items())
+
+    @property
+    def _suite_option(self) -> str:
+        if self.data is None:
+            return f"--suite {self.suite.name}"
+        return f"{registry.SUITE_DATA[self.source[0]]} {'FOLDER' if self.data.is_dir() else 'FILE'}"
 
 
 def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
@@ -90,25 +122,71 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     """
     methods = _names("--methods", request.methods, _methods() if known is None else known)
     steps = _steps(request.steps)
-    registry.SUITES.entry(request.suite)
+    registered, data = suite_source(request)
     metrics = None if request.metrics is None else _names("--metrics", request.metrics, registry.METRICS)
     guidance_scale = _guidance_scale(request.guidance_scale)
     _between("--seed", request.seed, 0, MAX_SEED)
     _between("--batch-size", request.batch_size, 1, MAX_BATCH_SIZE)
     _choice("--device", request.device, DEVICES)
     _choice("--dtype", request.dtype, DTYPES)
-    suite = registry.suite_info(request.suite)
+    _between("--images-per-prompt", request.images_per_prompt, 1, MAX_IMAGES_PER_PROMPT)
+    judges = parse_metric_weights(request.metric_weights)
+    suite = registry.suite_info(registered, data)
     limit = _limit(request.limit, suite)
     weights = _weights(request.weights, methods)
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
     device = resolve_device(request.device)
     cells = tuple(
-        Cell(suite.name, method, count, guidance_scale, request.seed, limit, device, request.dtype, request.batch_size)
+        Cell(
+            suite.name,
+            method,
+            count,
+            guidance_scale,
+            request.seed,
+            limit,
+            device,
+            request.dtype,
+            request.batch_size,
+            request.images_per_prompt,
+        )
         for method in methods
         for count in steps
     )
-    return Plan(suite, cells, metrics or suite.metrics, out, request.force, weights, metrics_asked=metrics is not None)
+    return Plan(
+        suite,
+        cells,
+        metrics or suite.metrics,
+        out,
+        request.force,
+        weights,
+        metrics_asked=metrics is not None,
+        metric_weights=judges,
+        registered=registered,
+        data=data,
+    )
+
+
+def suite_source(request: RunRequest) -> tuple[str, Path | None]:
+    """The registered name of the suite asked for, and the user's data that it is made of.
+
+    Raises:
+        UsageError: for an unknown suite, or data that does not go with it.
+    """
+    if len(request.data) > 1:
+        raise UsageError(f"{' and '.join(sorted(request.data))} give two suites; give one")
+    suites = {option: name for name, option in registry.SUITE_DATA.items()}
+    for option, path in request.data.items():
+        if request.suite not in (None, suites[option]):
+            raise UsageError(f"{option} gives suite {suites[option]!r}, not {request.suite!r}; leave --suite out")
+        if not path.exists():
+            raise UsageError(f"{option}: there is nothing at {path}")
+        return suites[option], path
+    name = request.suite or "shapes"
+    registry.SUITES.entry(name)
+    if name in registry.SUITE_DATA:
+        raise UsageError(f"suite {name!r} is made of your files; name them with {registry.SUITE_DATA[name]} PATH")
+    return name, None
 
 
 def resolve_device(device: str) -> str:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from bench.errors import RecordError
@@ -33,6 +34,7 @@ class Cell:
     device: str
     dtype: str
     batch_size: int
+    images_per_prompt: int = 1
     height: int | None = None  # None: the checkpoint's own
     width: int | None = None
     mode: str = "eager"  # how the networks are run, see bench.latency.modes
@@ -48,8 +50,9 @@ class Cell:
         """A file name stem, unique within one output folder: `add-1-n1000-3f2a1c`, guidance and seed in it if given."""
         guidance = "" if self.guidance_scale is None else f"-g{self.guidance_scale:g}"
         seed = "" if self.seed == 0 else f"-s{self.seed}"
+        several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
         digest = hashlib.sha256(json.dumps(self.stated, sort_keys=True).encode()).hexdigest()[:6]
-        return f"{self.method}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}-{digest}"
+        return f"{self.method}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}{several}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Record:
 
     `per_image` maps a quantity to one number an image, in prompt order, for paired comparisons; `samples` holds raw
     measurements such as every latency; `provenance` says what made the record (commit, versions, machine, weights).
+    `clusters` is the number of its prompt for each entry of a `per_image` list, empty where each prompt has one image.
     """
 
     cell: Cell
@@ -83,10 +87,24 @@ class Record:
     samples: Mapping[str, tuple[float, ...]]
     provenance: Mapping[str, Any]
     schema: int = SCHEMA
+    clusters: tuple[int, ...] = ()
 
     def quantity(self, name: str) -> Quantity | None:
         """The quantity of that name, or None."""
         return next((quantity for quantity in self.quantities if quantity.name == name), None)
+
+    def per_prompt(self, name: str) -> tuple[float, ...]:
+        """One number a prompt, in prompt order: the mean over the images of the prompt, which are not independent.
+
+        Values that do not come one an image stay as they are.
+        """
+        values = self.per_image[name]
+        if len(values) != len(self.clusters):
+            return values
+        by_prompt: dict[int, list[float]] = {}
+        for cluster, value in zip(self.clusters, values, strict=True):
+            by_prompt.setdefault(cluster, []).append(value)
+        return tuple(fmean(by_prompt[cluster]) for cluster in sorted(by_prompt))
 
 
 def write_record(record: Record, folder: Path) -> Path:
@@ -137,4 +155,5 @@ def _from_json(data: Mapping[str, Any]) -> Record:
         samples={name: tuple(values) for name, values in data["samples"].items()},
         provenance=data["provenance"],
         schema=data["schema"],
+        clusters=tuple(data.get("clusters", ())),
     )

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.metrics.weights import JudgeFiles
 from bench.plan import Plan
 from bench.provenance import file_hash, folder_hash
 from bench.record import Cell, Record, read_record
@@ -53,7 +54,18 @@ class Resume:
             return False
         if record.provenance.get("origin") != self.origin(cell):
             return False
-        return record.status == "unsupported" or set(self._plan.metrics) <= _covered(record.provenance)
+        if record.status == "unsupported":
+            return True
+        return set(self._plan.metrics) <= _covered(record.provenance) and self._same_judges(record)
+
+    def _same_judges(self, record: Record) -> bool:
+        """Whether the record was made with the judges that are given now; by names and sizes of their files."""
+        used = record.provenance.get("judge_files", {})
+        return all(used.get(name) == listing for name, listing in self._listing.items())
+
+    @cached_property
+    def _listing(self) -> dict[str, str]:
+        return JudgeFiles(self._plan.metric_weights).listing()
 
     @cached_property
     def _manifest(self) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import torch
@@ -14,9 +14,10 @@ from bench import provenance, registry
 from bench.errors import FewstepError
 from bench.failures import reason_of
 from bench.images import ImageStore, ImageWriter, check_prompts, write_sheet
-from bench.judging import Prompt, image_seed
+from bench.judging import Prompt, image_seed, images_of
 from bench.measure import Judgement, Measured, measure_cost, throughput
 from bench.memory import PeakMemory
+from bench.metrics.weights import JudgeFiles
 from bench.numerics import fixed_numerics
 from bench.plan import Plan
 from bench.probe import clock_of
@@ -47,11 +48,18 @@ class Observer(Protocol):
 
 
 def requests_of(cell: Cell, prompts: Sequence[Prompt], size: int) -> list[SampleRequest]:
-    """The slices that a cell is always sampled in, `size` prompts each, wherever a run begins or resumes."""
+    """The slices that a cell is always sampled in, `size` images each, wherever a run begins or resumes.
+
+    `prompts` has one entry an image, as `images_of` gives them.
+    """
+    per_prompt = cell.images_per_prompt
     return [
         SampleRequest(
             prompts=tuple(prompt.text for prompt in prompts[start : start + size]),
-            seeds=tuple(image_seed(cell.seed, start + k) for k in range(len(prompts[start : start + size]))),
+            seeds=tuple(
+                image_seed(cell.seed, (start + k) // per_prompt, prompt.sample)
+                for k, prompt in enumerate(prompts[start : start + size])
+            ),
             num_inference_steps=cell.num_inference_steps,
             guidance_scale=cell.guidance_scale,
         )
@@ -78,26 +86,33 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
     Raises:
         FewstepError: where the suite itself (prompts, judges) cannot be had; no cell was begun then.
     """
-    suite = cast(Suite, registry.SUITES.load(plan.suite.name)())
+    suite = cast(Suite, registry.make_suite(*plan.source))
     prompts = suite.prompts(plan.limit)
-    check_prompts(prompts)
+    first = plan.cells[0]
+    images = images_of(prompts, first.images_per_prompt)
+    check_prompts(images)
+    files = JudgeFiles(plan.metric_weights)
     plan.out.prepare()
     plan.out.write_prompts(prompts)
-    first = plan.cells[0]
+    plan.out.write_suite(suite.description)
     with torch.no_grad(), fixed_numerics(first.device) as numerics:
         observer.stage("loading the judges")
-        judgement = Judgement(suite, plan.metrics, prompts, first.seed, first.device, asked=plan.metrics_asked)
-        facts = {
+        judgement = Judgement(
+            suite, plan.metrics, images, first.seed, first.device,
+            asked=plan.metrics_asked, files=files, folder=plan.out.features,
+        )  # fmt: skip
+        facts: dict[str, Any] = {
+            "judge_files": files.listing(),
             "code": provenance.code(),
             "versions": provenance.versions(),
             "machine": provenance.machine(first.device),
             "numerics": dict(numerics),
         }
         load = given if given is not None else _loader(plan, suite)
-        bench = _Bench(plan, load, prompts, judgement, observer, facts)
+        bench = _Bench(plan, load, images, judgement, observer, facts)
         records = {}
         for cell in resume.pending:
-            observer.cell(cell, len(prompts))
+            observer.cell(cell, len(images))
             record = bench.measure(cell, resume.origin(cell))
             write_record(record, plan.out.records)
             records[cell] = record
@@ -129,12 +144,13 @@ class _Bench:
         self,
         plan: Plan,
         load: Loader,
-        prompts: Sequence[Prompt],
+        images: Sequence[Prompt],
         judgement: Judgement,
         observer: Observer,
         facts: Mapping[str, Any],
     ) -> None:
-        self._plan, self._load, self._prompts = plan, load, prompts
+        self._plan, self._load, self._images = plan, load, images
+        self._firsts = [image for image in images if image.sample == 0]
         self._judgement, self._observer, self._facts = judgement, observer, facts
 
     def measure(self, cell: Cell, origin: Mapping[str, Any]) -> Record:
@@ -145,13 +161,18 @@ class _Bench:
             loaded = self._load(cell)
             about["weights"] = loaded.weights
             about["recipe"] = provenance.plain(loaded.method.recipe)
-            whole = requests_of(cell, self._prompts, len(self._prompts))[0]
+            whole = requests_of(cell, self._images, len(self._images))[0]
             reason = loaded.method.unsupported(whole)
             if reason is not None:
                 return _record(cell, "unsupported", reason, Measured(), about)
-            return _record(cell, "ok", None, self._measure(cell, loaded, about), about)
+            return _record(cell, "ok", None, self._measure(cell, loaded, about), about, self._clusters(cell))
         except Exception as error:
             return _record(cell, "failed", reason_of(error, self._plan.out.log(cell)), Measured(), about)
+
+    def _clusters(self, cell: Cell) -> tuple[int, ...]:
+        """The number of its prompt for each image, nothing where each prompt has one."""
+        several = cell.images_per_prompt
+        return tuple(index // several for index in range(len(self._images))) if several > 1 else ()
 
     def _measure(self, cell: Cell, loaded: Loaded, about: dict[str, Any]) -> Measured:
         out = self._plan.out
@@ -165,7 +186,7 @@ class _Bench:
         memory.start()
         measured = self._sample(cell, loaded.method, store, place)
         self._observer.stage("timing")
-        singles = requests_of(cell, self._prompts[:TIMED_PROMPTS], 1)
+        singles = requests_of(replace(cell, images_per_prompt=1), self._firsts[:TIMED_PROMPTS], 1)
         measured.add(measure_cost(loaded.method, singles, clock_of(cell.device), place))
         peak = float(memory.bytes())
         measured.quantities.append(
@@ -173,7 +194,7 @@ class _Bench:
         )
         self._observer.stage("judging")
         measured.add(self._judgement.measure(store, out.features))
-        write_sheet(store.read(self._prompts[:SHEET_IMAGES]), out.sheet(cell))
+        write_sheet(store.read(self._firsts[:SHEET_IMAGES]), out.sheet(cell))
         about["metrics"] = [name for name in self._plan.metrics if name not in measured.left_out]
         about["left_out"] = measured.left_out
         return measured
@@ -186,20 +207,20 @@ class _Bench:
                 self._sample_missing(cell, method, store, writer, seconds)
         finally:
             store.write_times(place, seconds)
-        counts = [min(cell.batch_size, len(self._prompts) - index * cell.batch_size) for index in seconds]
+        counts = [min(cell.batch_size, len(self._images) - index * cell.batch_size) for index in seconds]
         return throughput(list(seconds.values()), counts, cell, place)
 
     def _sample_missing(
         self, cell: Cell, method: Method, store: ImageStore, writer: ImageWriter, seconds: dict[int, float]
     ) -> None:
-        for index, request in enumerate(requests_of(cell, self._prompts, cell.batch_size)):
-            prompts = self._prompts[index * cell.batch_size :][: cell.batch_size]
+        for index, request in enumerate(requests_of(cell, self._images, cell.batch_size)):
+            prompts = self._images[index * cell.batch_size :][: cell.batch_size]
             kept = all(store.has(prompt) for prompt in prompts)
             if not kept:
                 start = time.perf_counter()
                 images = method.sample(request)
                 seconds[index] = time.perf_counter() - start
-                _check_images(images, len(prompts))
+                _check_images(images, prompts, cell.dtype)
                 writer.write(prompts, images)
             self._observer.images(len(prompts), kept=kept)
 
@@ -210,7 +231,14 @@ def _methods() -> NameTable:
     return METHODS
 
 
-def _record(cell: Cell, status: Status, reason: str | None, measured: Measured, about: Mapping[str, Any]) -> Record:
+def _record(
+    cell: Cell,
+    status: Status,
+    reason: str | None,
+    measured: Measured,
+    about: Mapping[str, Any],
+    clusters: tuple[int, ...] = (),
+) -> Record:
     return Record(
         cell=cell,
         status=status,
@@ -219,6 +247,7 @@ def _record(cell: Cell, status: Status, reason: str | None, measured: Measured, 
         per_image=measured.per_image,
         samples=measured.samples,
         provenance=about,
+        clusters=clusters,
     )
 
 
@@ -229,7 +258,15 @@ def _place(cell: Cell, facts: Mapping[str, Any]) -> dict[str, str | int]:
     return {"device": cell.device, "dtype": cell.dtype, "processor": processor, "threads": machine["threads"]}
 
 
-def _check_images(images: Tensor, count: int) -> None:
+def _check_images(images: Tensor, prompts: Sequence[Prompt], dtype: str) -> None:
+    """Refuse what is no image, and the black ones that a decoder gives where half precision overflows in it."""
+    count = len(prompts)
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[:2] != (count, 3):
         found = f"{images.dtype} {tuple(images.shape)}"
         raise FewstepError(f"the method's `sample` gave {found}; uint8 ({count}, 3, H, W) is due")
+    black = [prompt.id for prompt, image in zip(prompts, images, strict=True) if not bool(image.any())]
+    if black and dtype != "float32":
+        raise FewstepError(
+            f"the image of prompt {black[0]} is all black: the VAE's decoder overflows in {dtype}; use --dtype float32 "
+            "or bfloat16, or a VAE made for half precision"
+        )

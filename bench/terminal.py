@@ -52,7 +52,8 @@ def header(plan: Plan) -> str:
     cell = plan.cells[0]
     guidance = "" if cell.guidance_scale is None else f" · guidance {cell.guidance_scale:g}"
     prompts = f"{cell.limit:,} prompt{'' if cell.limit == 1 else 's'}"
-    return f"{cell.suite} · {prompts} · seed {cell.seed} · {cell.device} {cell.dtype}{guidance}"
+    several = "" if cell.images_per_prompt == 1 else f" · {cell.images_per_prompt} images a prompt"
+    return f"{cell.suite} · {prompts}{several} · seed {cell.seed} · {cell.device} {cell.dtype}{guidance}"
 
 
 def shown_quantities(plan: Plan) -> list[str]:

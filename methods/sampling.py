@@ -161,5 +161,8 @@ def to_uint8(images: Tensor) -> Tensor:
     """
     images = images.float()
     if not bool(images.isfinite().all()):
-        raise FewstepError("the images are not finite; half precision overflows in some decoders, use --dtype float32")
+        raise FewstepError(
+            "the images are not finite (NaN): the VAE's decoder overflows in half precision; use --dtype float32 "
+            "or bfloat16, or a VAE made for half precision"
+        )
     return (images * 255).round().to(torch.uint8).cpu()

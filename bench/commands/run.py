@@ -13,6 +13,7 @@ from bench.plan import (
     DEVICES,
     DTYPES,
     MAX_BATCH_SIZE,
+    MAX_IMAGES_PER_PROMPT,
     MAX_SEED,
     Plan,
     RunRequest,
@@ -30,6 +31,7 @@ examples:
   bench run --methods lcm --steps 1,2,4,8 --limit 100      a quick look
   bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
+  bench run --prompts mine.txt --methods lcm --steps 4 --weights lcm=my-sdxl --metric-weights pickscore=hub
 """
 
 
@@ -39,18 +41,25 @@ def add_parser(commands: Subparsers) -> None:
     add = parser.add_argument
     add("--methods", default="add,lcm", metavar="A,B", help="names from `bench list methods` (default: add,lcm)")
     add("--steps", default="1,4", metavar="N,N", help=f"step counts, 1 to {MAX_STEPS} (default: 1,4)")
-    add("--suite", default="shapes", metavar="NAME", help="a name from `bench list suites` (default: shapes)")
+    add("--suite", metavar="NAME", help="a name from `bench list suites` (default: shapes)")
+    add("--coco", type=Path, metavar="DIR", help="suite coco2017-5k: a folder with val2017/ and annotations/")
+    add("--parti", type=Path, metavar="FILE", help="suite parti: PartiPrompts.tsv")
+    add("--prompts", type=Path, metavar="FILE", help="your own prompts: .txt, .csv, .tsv, .jsonl or .parquet")
     add("--out", type=Path, metavar="DIR", help="new, empty, or written by this command (default: runs/SUITE)")
     add("--limit", type=int, metavar="N", help="prompts a cell, 1 to all of the suite (default: the suite's own)")
     add("--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto, a GPU if any)")
     add("--dtype", default="float32", metavar="NAME", help=f"{', '.join(DTYPES)} (default: float32)")
     add("--batch-size", type=int, default=RunRequest.batch_size, metavar="N",
         help=f"images sampled at once, 1 to {MAX_BATCH_SIZE} (default: {RunRequest.batch_size})")  # fmt: skip
+    add("--images-per-prompt", type=int, default=1, metavar="K",
+        help=f"images of each prompt, each with its own seed, 1 to {MAX_IMAGES_PER_PROMPT} (default: 1)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help=f"0 to {MAX_SEED}; image i has its own from it (default: 0)")
     add("--guidance-scale", type=float, metavar="X",
         help=f"1 (none, as is 0) to {MAX_GUIDANCE:g}, in diffusers' sense (default: the method's own)")  # fmt: skip
     add("--metrics", metavar="A,B", help="names from `bench list metrics` (default: the suite's own)")
     add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
+    add("--metric-weights", action="append", default=[], metavar="NAME=PATH",
+        help="weights of a pretrained judge: a folder, a file or `hub`; PATH alone has a folder a name")  # fmt: skip
     add("--force", action="store_true", help="sample and measure again what is there already")
     parser.set_defaults(main=main)
 
@@ -72,6 +81,13 @@ def main(args: argparse.Namespace) -> int:
             metrics=args.metrics,
             guidance_scale=args.guidance_scale,
             weights=args.weights,
+            images_per_prompt=args.images_per_prompt,
+            metric_weights=args.metric_weights,
+            data={
+                option: path
+                for option, path in (("--coco", args.coco), ("--parti", args.parti), ("--prompts", args.prompts))
+                if path is not None
+            },
         )
     )
     resume = Resume(plan)
@@ -119,7 +135,7 @@ def _show(plan: Plan, records: Mapping[Cell, Record]) -> None:
 
 def _stopped(plan: Plan) -> int:
     kept = sum(plan.out.count_images(cell) for cell in plan.cells)
-    total = plan.limit * len(plan.cells)
+    total = plan.images * len(plan.cells)
     _tell(f"\nstopped; the same command goes on from here ({kept:,} of {total:,} images kept)")
     return 130
 

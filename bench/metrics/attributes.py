@@ -21,6 +21,7 @@ class Attributes(Metric):
         paper="arXiv:2310.11513",
         needs_reference=False,
         min_images=2,
+        sees_prompts=True,
     )
 
     def __init__(self, context: MetricContext) -> None:
@@ -40,9 +41,12 @@ class Attributes(Metric):
 
     def compute(self) -> Score:
         require_images(self._prompts.n, self.info)
+        share = share_interval(sum(self._exact), self._prompts.n)
+        if self._prompts.several:
+            share = self._prompts.mean_interval(self._exact)
         return score(
             self.info,
-            share_interval(sum(self._exact), self._prompts.n).scaled(100.0),
+            share.scaled(100.0),
             protocol(
                 self._context,
                 self._prompts,

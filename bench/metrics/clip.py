@@ -15,7 +15,7 @@ from torchmetrics.multimodal import CLIPScore
 from bench.judging import ClipJudge
 from bench.metrics.collecting import PromptList, protocol, require, require_images, score
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
-from bench.metrics.statistics import Estimate, mean_interval
+from bench.metrics.statistics import Estimate
 
 BATCH_SIZE = 128
 
@@ -31,6 +31,7 @@ class ClipShapes(Metric):
         paper="arXiv:2104.08718",
         needs_reference=False,
         min_images=2,
+        sees_prompts=True,
     )
 
     def __init__(self, context: MetricContext) -> None:
@@ -54,7 +55,7 @@ class ClipShapes(Metric):
     def compute(self) -> Score:
         require_images(self._prompts.n, self.info)
         per_image = [100.0 * cosine for cosine in self._cosines]
-        interval = mean_interval(per_image)
+        interval = self._prompts.mean_interval(per_image)
         value = float(self._score.compute())
         return score(
             self.info,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from bench.errors import UsageError
 from bench.judging import Prompt
 from bench.metrics.interface import MetricContext, MetricInfo, Score
-from bench.metrics.statistics import Estimate
+from bench.metrics.statistics import Estimate, mean_interval
 
 Protocol = dict[str, str | int | float]
 
@@ -21,6 +24,8 @@ class PromptList:
 
     def __init__(self) -> None:
         self.n = 0
+        self.clusters: list[int] = []
+        self._numbers: dict[str, int] = {}
         self._digest = hashlib.sha256()
 
     def add(self, prompts: Sequence[Prompt], images: int) -> None:
@@ -33,7 +38,25 @@ class PromptList:
             raise ValueError(f"{images} images came with {len(prompts)} prompts")
         for prompt in prompts:
             self._digest.update(f"{prompt.id}\0{prompt.text}\0".encode())
+            self.clusters.append(self._numbers.setdefault(prompt.id, len(self._numbers)))
         self.n += images
+
+    @property
+    def several(self) -> bool:
+        """Whether a prompt has more than one image."""
+        return len(self._numbers) < self.n
+
+    def mean_interval(self, values: ArrayLike) -> Estimate:
+        """The mean of one number an image, with Student's t interval over prompts.
+
+        Images of one prompt are not independent, so with several an interval over images would be too narrow.
+        """
+        if not self.several:
+            return mean_interval(values)
+        data, clusters = np.asarray(values, dtype=np.float64), np.asarray(self.clusters)
+        means = np.bincount(clusters, weights=data) / np.bincount(clusters)
+        estimate = mean_interval(means)
+        return Estimate(estimate.value, estimate.low, estimate.high, data.size)
 
     @property
     def digest(self) -> str:
@@ -43,7 +66,10 @@ class PromptList:
 
 def protocol(context: MetricContext, prompts: PromptList, **extra: str | int | float) -> Protocol:
     """What two scores must share to be compared: suite, prompt list, codec, and what the metric adds."""
-    return {"suite": context.suite, "prompts": prompts.digest, "codec": CODEC, **extra}
+    shared: Protocol = {"suite": context.suite, "prompts": prompts.digest, "codec": CODEC}
+    if context.images_per_prompt > 1:
+        shared["images_per_prompt"] = context.images_per_prompt
+    return {**shared, **extra}
 
 
 def require(judge: object | None, info: MetricInfo, what: str, suite: str) -> None:

@@ -25,6 +25,11 @@ from bench.judging import FeatureExtractor
 BATCH_SIZE = 256
 
 
+def identity(extractor: FeatureExtractor) -> str:
+    """What makes two extractors the same: name, weights and resize."""
+    return f"{extractor.name}\0{extractor.weights_hash}\0{extractor.resize}"
+
+
 def extract(images: Tensor, extractor: FeatureExtractor, batch_size: int = BATCH_SIZE) -> Tensor:
     """float32 (N, D) on the CPU: the features of uint8 images (N, 3, H, W), in slices of `batch_size`.
 
@@ -50,9 +55,8 @@ class FeatureCache:
 
     def __init__(self, folder: Path, extractor: FeatureExtractor) -> None:
         self._extractor = extractor
-        identity = f"{extractor.name}\0{extractor.weights_hash}\0{extractor.resize}"
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", extractor.name).strip(".-") or "extractor"
-        self.folder = folder / f"{stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        self.folder = folder / f"{stem}-{hashlib.sha256(identity(extractor).encode()).hexdigest()[:16]}"
 
     def features(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """float32 (N, D) for uint8 images (N, 3, H, W); only slices of `batch_size` never seen before are computed.

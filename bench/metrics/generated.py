@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property, partial
+
 import torch
 from torch import Tensor
 
 from bench.judging import FeatureExtractor
 from bench.metrics.collecting import PromptList, Protocol, protocol, require, require_images
-from bench.metrics.features import extract
+from bench.metrics.features import extract, identity
 from bench.metrics.interface import MetricBatch, MetricContext, MetricInfo
 from bench.metrics.reference import Reference, reference_of
 from bench.metrics.statistics import Array
@@ -16,25 +19,50 @@ from bench.metrics.statistics import Array
 class GeneratedFeatures:
     """Features of the generated images, batch by batch, beside the reference they are compared with.
 
+    Args:
+        context: of the run.
+        info: of the metric, for what it says when something is missing.
+        extractor: the network; the suite's recogniser where None.
+
     Raises:
-        UsageError: where the suite has no recogniser or no reference features.
+        UsageError: where the suite has no recogniser or no reference.
     """
 
-    def __init__(self, context: MetricContext, info: MetricInfo) -> None:
-        require(context.judges.recogniser, info, "a recogniser", context.suite)
-        require(context.reference, info, "reference features", context.suite)
-        assert context.judges.recogniser is not None
-        assert context.reference is not None
-        self.extractor: FeatureExtractor = context.judges.recogniser
-        self.reference: Reference = reference_of(context.reference)
+    def __init__(self, context: MetricContext, info: MetricInfo, extractor: FeatureExtractor | None = None) -> None:
+        self._given = extractor
+        self._reference: Callable[[], Tensor | None]
+        if extractor is None:
+            require(context.judges.recogniser, info, "a recogniser", context.suite)
+            require(context.reference, info, "reference features", context.suite)
+            assert context.judges.recogniser is not None
+            assert context.reference is not None
+            self.extractor: FeatureExtractor = context.judges.recogniser
+            self._reference = lambda: context.reference
+        else:
+            require(context.reference_of, info, "reference images", context.suite)
+            assert context.reference_of is not None
+            self.extractor = extractor
+            self._reference = partial(context.reference_of, extractor)
         self._context, self._info = context, info
         self._prompts = PromptList()
         self._features: list[Tensor] = []
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The reference; its features are computed when they are first needed."""
+        features = self._reference()
+        assert features is not None
+        return reference_of(features)
 
     @property
     def n(self) -> int:
         """How many images there are so far."""
         return self._prompts.n
+
+    @property
+    def clusters(self) -> list[int]:
+        """The number of its prompt for each image."""
+        return self._prompts.clusters
 
     def of(self, batch: MetricBatch) -> Tensor:
         """The features (N, D) of a batch on the CPU: those that came with it, or computed.
@@ -42,7 +70,8 @@ class GeneratedFeatures:
         Raises:
             ValueError: where those that came are not one row an image.
         """
-        features = extract(batch.images, self.extractor) if batch.features is None else batch.features.detach().cpu()
+        known = batch.features if self._given is None else batch.others.get(identity(self._given))
+        features = extract(batch.images, self.extractor) if known is None else known.detach().cpu()
         if len(features) != len(batch.images):
             raise ValueError(f"{len(batch.images)} images came with {len(features)} rows of features")
         return features

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from bench.judging import Judges, Prompt
+from bench.judging import FeatureExtractor, Judges, Prompt
+from bench.metrics.weights import JudgeFiles
 
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """`quantity` is the name in records and tables; `unit` is "" for a pure number, "%" for a share times 100."""
+    """`quantity` is the name in records and tables; `unit` is "" for a pure number, "%" for a share times 100.
+
+    `sees_prompts` says that a wrong prompt makes the value worse, `weights` which of `bench.metrics.weights.WEIGHTS` it
+    needs.
+    """
 
     name: str
     title: str
@@ -23,6 +29,8 @@ class MetricInfo:
     paper: str
     needs_reference: bool
     min_images: int
+    sees_prompts: bool = False
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,11 @@ class Score:
 
 @dataclass(frozen=True)
 class MetricContext:
-    """What a metric is built from: the judges, the reference features, the baseline's preference scores."""
+    """What a metric is built from: the judges, the reference features, the baseline's preference scores.
+
+    `reference_of` gives the features of the suite's reference images under any extractor, None where it has no images;
+    `files` are the weights of pretrained judges that the run was given, and `loaded` holds what was made of them.
+    """
 
     judges: Judges
     reference: Tensor | None
@@ -56,15 +68,24 @@ class MetricContext:
     baseline_preference: Tensor | None
     suite: str
     seed: int
+    reference_of: Callable[[FeatureExtractor], Tensor] | None = None
+    files: JudgeFiles = field(default_factory=JudgeFiles)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    images_per_prompt: int = 1
+    loaded: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class MetricBatch:
-    """Images in prompt order: uint8 (N, 3, H, W), their prompts, and their recogniser features (N, D) or None."""
+    """Images in prompt order: uint8 (N, 3, H, W), their prompts, and their recogniser features (N, D) or None.
+
+    `others` holds the features (N, D) of further extractors that metrics of this run asked for, by their identity.
+    """
 
     images: Tensor
     prompts: Sequence[Prompt]
     features: Tensor | None
+    others: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Metric(ABC):
@@ -75,6 +96,11 @@ class Metric(ABC):
     @abstractmethod
     def __init__(self, context: MetricContext) -> None:
         """Raises UsageError where the context lacks what the metric needs."""
+
+    @property
+    def extractors(self) -> tuple[FeatureExtractor, ...]:
+        """The networks, beside the suite's recogniser, whose features of each batch this metric reads."""
+        return ()
 
     @abstractmethod
     def update(self, batch: MetricBatch) -> None:

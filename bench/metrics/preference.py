@@ -34,10 +34,13 @@ class Preference(Metric):
         paper="arXiv:2305.01569",
         needs_reference=False,
         min_images=2,
+        sees_prompts=True,
     )
 
     def __init__(self, context: MetricContext) -> None:
         require(context.judges.preference, self.info, "a preference judge", context.suite)
+        if context.images_per_prompt > 1:
+            raise UsageError("preference pairs an image with the baseline's of the same prompt; use one image a prompt")
         if context.baseline_preference is None:
             raise UsageError(
                 f"preference needs the baseline's scores for seed {context.seed}, which suite {context.suite!r} does "

@@ -54,7 +54,7 @@ def beats(one: Record, other: Record, name: str) -> bool:
         return True
     if name not in one.per_image or name not in other.per_image:
         return False
-    pair = paired_interval(one.per_image[name], other.per_image[name])
+    pair = paired_interval(one.per_prompt(name), other.per_prompt(name))
     if pair is None:
         return False
     return pair[0] > 0 if a.higher_is_better else pair[1] < 0

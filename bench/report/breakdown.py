@@ -48,7 +48,8 @@ def parts(group: Group, prompts: Sequence[StoredPrompt]) -> list[Part]:
         return []
     found: list[Part] = []
     for record in group.measured:
-        for name, values in record.per_image.items():
+        for name in record.per_image:
+            values = record.per_prompt(name)
             if len(values) > len(prompts) or not _is_mean(record, name, values):
                 continue
             by_category: dict[str, list[float]] = {}

@@ -28,21 +28,24 @@ class GroupKey:
     device: str
     dtype: str
     batch_size: int
+    images_per_prompt: int = 1
     setting: str = ""  # size and mode, where they are not the checkpoint's own and eager
 
     @property
     def title(self) -> str:
         """One line for people: `shapes · 1,000 prompts · seed 0 · cpu float32 · batches of 64`."""
         place = f"{self.device} {self.dtype} · batches of {self.batch_size:,}"
+        several = "" if self.images_per_prompt == 1 else f" · {self.images_per_prompt} images a prompt"
         setting = f" · {self.setting}" if self.setting else ""
-        return f"{self.suite} · {self.limit:,} prompts · seed {self.seed} · {place}{setting}"
+        return f"{self.suite} · {self.limit:,} prompts{several} · seed {self.seed} · {place}{setting}"
 
     @property
     def slug(self) -> str:
         """The same as a file name part."""
+        several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
         setting = f"-{self.setting}".replace(" ", "") if self.setting else ""
-        place = f"{self.device}-{self.dtype}-b{self.batch_size}".replace(":", "")
-        return f"{self.suite}-n{self.limit}-s{self.seed}-{place}{setting}"
+        place = f"{self.device}-{self.dtype}-b{self.batch_size}"
+        return f"{self.suite}-n{self.limit}{several}-s{self.seed}-{place}{setting}".replace(":", "")
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def _row(record: Record, quantity: Quantity) -> tuple[object, ...]:
 def _key(cell: Cell) -> GroupKey:
     size = "" if cell.height is None else f"{cell.height} x {cell.width} "
     setting = f"{size}{'' if cell.mode == 'eager' else cell.mode}".strip()
-    return GroupKey(cell.suite, cell.limit, cell.seed, cell.device, cell.dtype, cell.batch_size, setting)
+    place = (cell.device, cell.dtype, cell.batch_size)
+    return GroupKey(cell.suite, cell.limit, cell.seed, *place, cell.images_per_prompt, setting)
 
 
 def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:

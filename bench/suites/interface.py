@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ __all__ = ["Suite", "SuiteInfo"]
 class Suite(ABC):
     """A prompt list with everything needed to judge images made from it. Construction is cheap; weights load lazily."""
 
-    info: ClassVar[SuiteInfo]
+    info: SuiteInfo
 
     @abstractmethod
     def prompts(self, limit: int | None = None) -> list[Prompt]:
@@ -37,6 +37,24 @@ class Suite(ABC):
     @abstractmethod
     def reference_protocol(self) -> str:
         """Which images the reference is, and how many: part of every score's protocol."""
+
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """What a suite of a user's files consists of (exact ids, crop, resize), as JSON data; stored with a run."""
+        return {}
+
+    @property
+    def reference_is_of_prompts(self) -> bool:
+        """Whether the reference images are the real images of the prompts, rather than others."""
+        return False
+
+    def reference_images(self) -> Iterator[Tensor] | None:
+        """The reference images, uint8 (N, 3, H, W) at a time, or None where the suite has none to give."""
+        return None
+
+    def real_images(self, prompts: Sequence[Prompt]) -> Tensor | None:
+        """uint8 (N, 3, H, W): a real image of each prompt, or None where the suite has none."""
+        return None
 
     @abstractmethod
     def baseline_preference(self, prompts: Sequence[Prompt], seed: int) -> Tensor | None:

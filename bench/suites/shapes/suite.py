@@ -79,6 +79,14 @@ class ShapesSuite(Suite):
             partial.replace(path)
         return load_file(path)["features"]
 
+    def reference_images(self) -> Iterator[Tensor]:
+        """The 10,000 reference images."""
+        return reference_images()
+
+    def real_images(self, prompts: Sequence[Prompt]) -> Tensor:
+        """The image that each caption was made from; none of them is a reference image."""
+        return render(make_scenes("test", [int(prompt.id) for prompt in prompts]))
+
     @property
     def reference_protocol(self) -> str:
         return f"{len(REFERENCE)} real images, world {WORLD} of shapes test {REFERENCE.start}..{REFERENCE.stop - 1}"

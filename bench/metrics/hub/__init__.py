@@ -1,0 +1,1 @@
+"""Pretrained judges over transformers, clean-fid, torch-fidelity and torchmetrics, from local files."""
