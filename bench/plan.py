@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UsageError
 from bench.folder import OutFolder
+from bench.following import follow_recipes
 from bench.record import Cell
 from bench.suites.info import SuiteInfo
 from methods.names import NameTable
@@ -40,6 +41,8 @@ class RunRequest:
     metrics: str | None = None
     guidance_scale: float | None = None
     weights: Sequence[str] = ()
+    family: str | None = None
+    allow_off_recipe: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Plan:
     force: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
     metrics_asked: bool = False
+    allow_off_recipe: bool = False
 
     @property
     def limit(self) -> int:
@@ -72,6 +76,10 @@ class Plan:
         ]
         if cell.guidance_scale is not None:
             parts.append(f"--guidance-scale {cell.guidance_scale:g}")
+        if cell.family is not None:
+            parts.append(f"--family {cell.family}")
+        if cell.off_recipe:
+            parts.append("--allow-off-recipe")
         if cell.method in self.weights:
             parts.append(f"--weights {cell.method}=FOLDER")
         return " ".join(parts)
@@ -86,7 +94,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
         UsageError: for the first thing that makes no sense.
     """
     methods = _names("--methods", request.methods, _methods() if known is None else known)
-    steps = _steps(request.steps)
+    steps = steps_of(request.steps)
     registry.SUITES.entry(request.suite)
     metrics = None if request.metrics is None else _names("--metrics", request.metrics, registry.METRICS)
     guidance_scale = _guidance_scale(request.guidance_scale)
@@ -96,7 +104,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     _choice("--dtype", request.dtype, DTYPES)
     suite = registry.suite_info(request.suite)
     limit = _limit(request.limit, suite)
-    weights = _weights(request.weights, methods)
+    weights = weights_of(request.weights, methods)
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
     device = resolve_device(request.device)
@@ -105,7 +113,17 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
         for method in methods
         for count in steps
     )
-    return Plan(suite, cells, metrics or suite.metrics, out, request.force, weights, metrics_asked=metrics is not None)
+    cells = follow_recipes(cells, suite, request.family, weights, allow=request.allow_off_recipe)
+    return Plan(
+        suite,
+        cells,
+        metrics or suite.metrics,
+        out,
+        request.force,
+        weights,
+        metrics_asked=metrics is not None,
+        allow_off_recipe=request.allow_off_recipe,
+    )
 
 
 def resolve_device(device: str) -> str:
@@ -155,7 +173,12 @@ def _names(option: str, text: str, table: NameTable) -> tuple[str, ...]:
     return names
 
 
-def _steps(text: str) -> tuple[int, ...]:
+def steps_of(text: str) -> tuple[int, ...]:
+    """The step counts of `--steps`.
+
+    Raises:
+        UsageError: for what is not one.
+    """
     steps = []
     for item in _split("--steps", text):
         if not item.isascii() or not item.isdigit() or not 1 <= int(item) <= MAX_STEPS:
@@ -197,7 +220,12 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     return limit
 
 
-def _weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, Path]:
+def weights_of(items: Sequence[str], methods: Sequence[str]) -> dict[str, Path]:
+    """The folders of `--weights`, by method.
+
+    Raises:
+        UsageError: for what is not METHOD=FOLDER, or a method that was not asked for.
+    """
     weights: dict[str, Path] = {}
     for item in items:
         method, equals, folder = item.partition("=")

@@ -19,7 +19,8 @@ _REFRESH = 8  # a second
 
 def cell_title(cell: Cell) -> str:
     """`add, 1 step`."""
-    return f"{cell.method}, {cell.num_inference_steps} step{'' if cell.num_inference_steps == 1 else 's'}"
+    mark = " (off recipe)" if cell.off_recipe else ""
+    return f"{cell.method}{mark}, {cell.num_inference_steps} step{'' if cell.num_inference_steps == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

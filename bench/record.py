@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,11 @@ Status = Literal["ok", "failed", "unsupported"]
 
 @dataclass(frozen=True)
 class Cell:
-    """What was asked for: everything that may change an image or a number of the record."""
+    """What was asked for: everything that may change an image or a number of the record.
+
+    Fields with a default stand in the file and in the name only where they differ from it, so that a field that is
+    added later renames no cell.
+    """
 
     suite: str
     method: str
@@ -29,14 +33,23 @@ class Cell:
     device: str
     dtype: str
     batch_size: int
+    family: str | None = None  # of released checkpoints; None: the suite's own
+    off_recipe: bool = False  # it departs from the recipe of its model card, and was let through
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Its fields as JSON data, without those that are at their default."""
+        defaults = {item.name: item.default for item in fields(self) if item.default is not MISSING}
+        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
 
     @property
     def name(self) -> str:
         """A file name stem, unique within one output folder: `add-1-n1000-3f2a1c`, guidance and seed in it if given."""
         guidance = "" if self.guidance_scale is None else f"-g{self.guidance_scale:g}"
         seed = "" if self.seed == 0 else f"-s{self.seed}"
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:6]
-        return f"{self.method}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}-{digest}"
+        digest = hashlib.sha256(json.dumps(self.stated, sort_keys=True).encode()).hexdigest()[:6]
+        family = "" if self.family is None else f"-{self.family}"
+        return f"{self.method}{family}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}-{digest}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,8 @@ def write_record(record: Record, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record.cell.name}.json"
     partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(asdict(record), indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    data = asdict(record) | {"cell": record.cell.stated}
+    partial.write_text(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
     return path
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_args
 
-from methods.diffusion.guidance import NO_GUIDANCE, normalise
+from methods.diffusion.scale import NO_GUIDANCE, normalise
 from methods.errors import WeightsError
 from methods.interface import Guidance, Recipe
 

@@ -31,6 +31,7 @@ examples:
   bench run --methods lcm --steps 1,2,4,8 --limit 100      a quick look
   bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
+  bench doctor --methods add,lcm --family sdxl             what the model cards ask for, before a run
 """
 
 
@@ -51,6 +52,10 @@ def add_parser(commands: Subparsers) -> None:
     add("--guidance-scale", type=float, metavar="X",
         help=f"1 (none, as is 0) to {MAX_GUIDANCE:g}, in diffusers' sense (default: the method's own)")  # fmt: skip
     add("--metrics", metavar="A,B", help="names from `bench list metrics` (default: the suite's own)")
+    add("--family", metavar="NAME",
+        help="released checkpoints of sdxl, sd15, sd21, sd35, flux or sana (default: the suite's own)")  # fmt: skip
+    add("--allow-off-recipe", action="store_true",
+        help="run settings that a model card does not have; the rows are marked wherever they are shown")  # fmt: skip
     add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
     add("--force", action="store_true", help="sample and measure again what is there already")
     parser.set_defaults(main=main)
@@ -73,6 +78,8 @@ def main(args: argparse.Namespace) -> int:
             metrics=args.metrics,
             guidance_scale=args.guidance_scale,
             weights=args.weights,
+            family=args.family,
+            allow_off_recipe=args.allow_off_recipe,
         )
     )
     resume = Resume(plan)

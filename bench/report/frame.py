@@ -18,6 +18,9 @@ TIDY_COLUMNS = (
 """The columns that every tidy table of results starts with: one row a (cell, quantity)."""
 
 
+OFF_RECIPE = " (off recipe)"
+
+
 @dataclass(frozen=True)
 class GroupKey:
     """What cells must share to be in one table. Method, steps and guidance are what a table compares."""
@@ -60,8 +63,12 @@ class Group:
 
 
 def label(cell: Cell) -> str:
-    """The method as a series is called: its name, with the guidance scale where one was asked for."""
-    return cell.method if cell.guidance_scale is None else f"{cell.method} g={cell.guidance_scale:g}"
+    """The method as a series is called: its name, with the guidance scale where one was asked for.
+
+    What departs from its recipe says so wherever it is shown.
+    """
+    guidance = "" if cell.guidance_scale is None else f" g={cell.guidance_scale:g}"
+    return f"{cell.method}{guidance}{OFF_RECIPE if cell.off_recipe else ''}"
 
 
 def steps_text(steps: int) -> str:

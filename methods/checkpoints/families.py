@@ -21,6 +21,7 @@ class Family:
         text_encoders: Components that the harness hooks.
         size: Pixels a side at which the base model was trained.
         embeds_guidance: The denoiser's own config says whether it takes a guidance scale, under this name.
+        gives_sigmas: The pipeline gives its scheduler noise levels, even from 1 down to 1 / steps, for it to shift.
         fixed_arguments: What the pipeline's call is always given, so that it does what was asked for and no more.
     """
 
@@ -32,6 +33,7 @@ class Family:
     text_encoders: tuple[str, ...]
     size: int
     embeds_guidance: str | None = None
+    gives_sigmas: bool = False
     fixed_arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -63,18 +65,20 @@ FAMILIES: Mapping[str, Family] = {
         ),
         Family(
             "flux", "FLUX.1", "FluxPipeline", ("FluxPipeline",), "transformer", ("text_encoder", "text_encoder_2"),
-            1024, "guidance_embeds",
+            1024, "guidance_embeds", gives_sigmas=True,
         ),
         Family(
             "sana", "SANA", "SanaSprintPipeline", ("SanaSprintPipeline",), "transformer", ("text_encoder",), 1024,
-            "guidance_embeds", {"use_resolution_binning": False},
+            "guidance_embeds", fixed_arguments={"use_resolution_binning": False},
         ),
         Family(
             "flux2", "FLUX.2", "Flux2KleinPipeline", ("Flux2KleinPipeline",), "transformer", ("text_encoder",), 1024,
+            gives_sigmas=True,
         ),
         Family("zimage", "Z-Image", "ZImagePipeline", ("ZImagePipeline",), "transformer", ("text_encoder",), 1024),
         Family(
             "qwen", "Qwen-Image", "QwenImagePipeline", ("QwenImagePipeline",), "transformer", ("text_encoder",), 1328,
+            gives_sigmas=True,
         ),
     )
 }  # fmt: skip
