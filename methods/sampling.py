@@ -28,7 +28,6 @@ from methods.pipelines import (
 )
 from methods.weights import LORA, SDXL
 
-SIZE_MULTIPLE = 8  # stock SDXL pipelines take no other sizes
 _MORE_EVALUATIONS = {"PNDMScheduler": 1}  # than steps: it evaluates the second timestep twice
 
 
@@ -171,7 +170,7 @@ class PipelineMethod(Method):
 
     def _wrong_size(self, request: SampleRequest) -> str | None:
         height, width = self.size(request)
-        multiple = lcm(SIZE_MULTIPLE, self.pipe.vae_scale_factor, self._patches())
+        multiple = lcm(self.family.size_multiple, self.pipe.vae_scale_factor, self._patches())
         if min(height, width) < 1 or height % multiple or width % multiple:
             return f"{height} x {width} pixels; height and width must be positive multiples of {multiple}"
         return None

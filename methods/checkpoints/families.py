@@ -21,6 +21,7 @@ class Family:
         text_encoders: Components that the harness hooks.
         size: Pixels a side at which the base model was trained.
         embeds_guidance: The denoiser's own config says whether it takes a guidance scale, under this name.
+        size_multiple: Height and width are multiples of it.
         gives_sigmas: The pipeline gives its scheduler noise levels, even from 1 down to 1 / steps, for it to shift.
         fixed_arguments: What the pipeline's call is always given, so that it does what was asked for and no more.
     """
@@ -33,6 +34,7 @@ class Family:
     text_encoders: tuple[str, ...]
     size: int
     embeds_guidance: str | None = None
+    size_multiple: int = 8
     gives_sigmas: bool = False
     fixed_arguments: Mapping[str, object] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ FAMILIES: Mapping[str, Family] = {
         ),
         Family(
             "sana", "SANA", "SanaSprintPipeline", ("SanaSprintPipeline",), "transformer", ("text_encoder",), 1024,
-            "guidance_embeds", fixed_arguments={"use_resolution_binning": False},
+            "guidance_embeds", size_multiple=32, fixed_arguments={"use_resolution_binning": False},
         ),
         Family(
             "flux2", "FLUX.2", "Flux2KleinPipeline", ("Flux2KleinPipeline",), "transformer", ("text_encoder",), 1024,
