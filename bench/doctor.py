@@ -43,7 +43,7 @@ def chosen_rows(methods: Sequence[str] | None, family: str | None) -> tuple[Chec
     """
     if methods is None:
         return rows(family=family)
-    found = []
+    found: list[Checkpoint] = []
     for method in methods:
         own = rows(method, family)
         if not own:

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 
+_ANGLES = ("max_timesteps", "intermediate_timesteps")
 _CALLED_WITH = ("prompt", "generator", "guidance_scale", "height", "width", "num_inference_steps", "output_type")
 
 
@@ -166,7 +167,7 @@ def timestep_arguments(recipe: Recipe, num_inference_steps: int, family: Family 
     if num_inference_steps in recipe.timesteps:
         return {"timesteps": list(recipe.timesteps[num_inference_steps])}
     own = call_arguments(recipe, num_inference_steps)
-    angles = {name: own[name] for name in ("max_timesteps", "intermediate_timesteps") if name in own}
+    angles: dict[str, Any] = {name: own[name] for name in _ANGLES if name in own}
     if family.gives_sigmas:
         levels = [1.0 - i / num_inference_steps for i in range(num_inference_steps)]
         return {"num_inference_steps": num_inference_steps, "sigmas": levels}

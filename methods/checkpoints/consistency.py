@@ -131,8 +131,8 @@ def _tcd(family: str, repo: str, revision: str | None, size: int | None, unverif
 
 TCD = (
     _tcd("sdxl", "h1t/TCD-SDXL-LoRA", "ea69e290a201cbb9ac232be2d5c81ef6dc0fc3a2", 394, ()),
-    _tcd("sd15", "h1t/TCD-SD15-LoRA", None, None, ("the card itself; settings are those of its siblings",)),
-    _tcd("sd21", "h1t/TCD-SD21-base-LoRA", None, None, (MIRROR,)),
+    _tcd("sd15", "h1t/TCD-SD15-LoRA", "449a99f6bbded2bdbbc66386b2a4fbf8db8d3807", 135, ()),
+    _tcd("sd21", "h1t/TCD-SD21-base-LoRA", "ca10f5910507bfe90cc1b264dcee286b5529209b", None, (MIRROR,)),
 )
 
 # ---- PCM -------------------------------------------------------------------------------------------------------------

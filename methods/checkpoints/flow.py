@@ -56,7 +56,7 @@ PERFLOW_SD15 = replace(
     steps=(8, 4, 6),
     title="PeRFlow (Dreamshaper)",
     note="The authors' script pairs 8 steps with 7.5, 6 with 6.0, 4 with 4.5; their examples give negative prompts.",
-    unverified=("that the weights are in safetensors", "licence of this repository"),
+    unverified=(),
 )  # fmt: skip
 
 SCHNELL = Checkpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,6 @@ def test_another_scheduler_gives_other_images(folders: Folders) -> None:
 
 def test_a_lora_scale_is_followed(folders: Folders) -> None:
     """Half a LoRA is neither the whole of it nor none."""
-    from dataclasses import replace
-
     row = small(find("tcd", "sdxl", 4))
     images = []
     for scale in (1.0, 0.5, 0.0):

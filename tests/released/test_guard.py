@@ -15,7 +15,7 @@ from methods.errors import FewstepError, WeightsError
 from methods.interface import SampleRequest
 from methods.pipelines import check_call
 from methods.released import load_released, relaxed, released_method, settings_of, settings_of_pipeline
-from tests.released.layouts import SDXL_SCHEDULER
+from tests.released.layouts import SDXL_SCHEDULER, read_json, write_json
 from tests.released.rows import Folders, name_of, small
 
 CPU = torch.device("cpu")
@@ -36,7 +36,8 @@ MISTAKES: list[tuple[str, str, str, int, dict[str, Any], str, str]] = [
     ("turbo on leading spacing", "add", "sdxl", 4, {"timestep_spacing": "leading"}, "timestep_spacing", "noise"),
     ("turbo's timesteps by leading", "add", "sdxl", 4, {"timesteps": (751.0, 501.0, 251.0, 1.0)}, "timesteps",
      "trained at the expected timesteps"),
-    ("turbo guided", "add", "sdxl", 1, {"guidance_scale": 7.5, "guidance": "classifier-free"}, "guidance_scale", "burns"),
+    ("turbo guided", "add", "sdxl", 1, {"guidance_scale": 7.5, "guidance": "classifier-free"}, "guidance_scale",
+     "burns"),
     ("turbo at SDXL's size", "add", "sdxl", 1, {"height": 1024, "width": 1024}, "size", "repeats objects"),
     ("turbo at 25 steps", "add", "sdxl", 4, {"steps": 25}, "steps", "published for 1, 2, 4"),
     ("the demo's sampler is another", "add-demo", "sdxl", 4, {"scheduler": "EulerAncestralDiscreteScheduler"},
@@ -63,7 +64,8 @@ MISTAKES: list[tuple[str, str, str, int, dict[str, Any], str, str]] = [
     ("TCD without its noise", "tcd", "sdxl", 4, {"arguments": {"eta": 0.0}}, "eta", "another sampler"),
     ("PCM with LCM's sampler", "pcm", "sdxl", 4, {"scheduler": "LCMScheduler"}, "scheduler", "expected scheduler"),
     ("PCM with a final alpha of one", "pcm", "sdxl", 4, {"set_alpha_to_one": True}, "set_alpha_to_one", ""),
-    ("InstaFlow as diffusion", "instaflow", "sd15", 1, {"scheduler": "PNDMScheduler"}, "scheduler", "reads it as noise"),
+    ("InstaFlow as diffusion", "instaflow", "sd15", 1, {"scheduler": "PNDMScheduler"}, "scheduler",
+     "reads it as noise"),
     ("PeRFlow with the other noise", "perflow", "sd15", 8, {"prediction_type": "ddim_eps"}, "prediction_type", "grey"),
     ("PeRFlow under three steps", "perflow", "sdxl", 4, {"steps": 3}, "steps", "published for 4, 6, 8"),
     ("SANA's middle at one step", "sana-sprint", "sana", 1, {"arguments": {"max_timesteps": 1.5708,
@@ -165,13 +167,11 @@ class TestOnLoadedWeights:
             load_released(plain, folders.folder(embedded), device=CPU, dtype=torch.float32)
 
     def test_another_family(self, folders: Folders) -> None:
+        folder = folders.folder(find("instaflow", "sd15"))
         with pytest.raises(WeightsError, match="a StableDiffusionPipeline cannot be used; a StableDiffusionXLPipeline"):
-            folder = folders.folder(find("instaflow", "sd15"))
             load_released(find("add", "sdxl"), folder, device=CPU, dtype=torch.float32)
 
     def test_the_authors_own_pipeline_class_is_not_needed(self, folders: Folders, tmp_path: Any) -> None:
-        from tests.released.layouts import read_json, write_json
-
         row = small(find("instaflow", "sd15"))
         folder = folders.copy(row, tmp_path / "copy")
         index = read_json(folder / "model_index.json")

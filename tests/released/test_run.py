@@ -10,7 +10,7 @@ import pytest
 
 from bench.cli import main
 from bench.record import Cell, Record, read_records
-from bench.report.frame import label
+from bench.report.frame import label, tidy
 from methods.checkpoints import table
 from methods.checkpoints.table import find
 from methods.interface import Recipe
@@ -90,10 +90,12 @@ def test_guidance_off_the_recipe_is_refused_before_anything_is_loaded(
     assert "--allow-off-recipe" in error
     assert not (tmp_path / "out").exists()
     assert bench(*options, "--allow-off-recipe") == 0
-    assert "lcm-lora g=7 (off recipe)" in capsys.readouterr().out
+    assert "lcm-lora@sd15 g=7 (off recipe)" in capsys.readouterr().out
     record = only(tmp_path)
     assert record.cell.off_recipe
-    assert label(record.cell) == "lcm-lora g=7 (off recipe)"
+    assert label(record.cell) == "lcm-lora@sd15 g=7 (off recipe)"
+    assert set(tidy([record])["method"]) == {"lcm-lora@sd15 (off recipe)"}
+    assert "lcm-lora@sd15 (off recipe)" in (tmp_path / "out" / "results.csv").read_text()
     assert [line.partition(" is ")[0] for line in record.provenance["off_recipe"]] == ["guidance_scale"]
     assert record.provenance["command"].count("--allow-off-recipe") == 1
 
