@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import registry
 from bench.errors import UsageError
 from bench.folder import OutFolder
+from bench.following import follow_recipes
 from bench.metrics.weights import parse_metric_weights
 from bench.options import between as _between
 from bench.options import choice as _choice
@@ -48,6 +49,8 @@ class RunRequest:
     images_per_prompt: int = 1
     metric_weights: Sequence[str] = ()
     data: Mapping[str, Path] = field(default_factory=dict)  # option -> file or folder, as in {"--prompts": ...}
+    family: str | None = None
+    allow_off_recipe: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Plan:
     metric_weights: Mapping[str, Path | None] = field(default_factory=dict)
     registered: str | None = None
     data: Path | None = None
+    allow_off_recipe: bool = False
 
     @property
     def limit(self) -> int:
@@ -96,6 +100,10 @@ class Plan:
             parts.append(f"--images-per-prompt {cell.images_per_prompt}")
         if cell.guidance_scale is not None:
             parts.append(f"--guidance-scale {cell.guidance_scale:g}")
+        if cell.family is not None:
+            parts.append(f"--family {cell.family}")
+        if cell.off_recipe:
+            parts.append("--allow-off-recipe")
         if cell.method in self.weights:
             parts.append(f"--weights {cell.method}=FOLDER")
         parts += [f"--metric-weights {name}={'hub' if path is None else 'FOLDER'}" for name, path in self._judges]
@@ -153,6 +161,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
         for method in methods
         for count in steps
     )
+    cells = follow_recipes(cells, suite, request.family, weights, allow=request.allow_off_recipe)
     return Plan(
         suite,
         cells,
@@ -164,6 +173,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
         metric_weights=judges,
         registered=registered,
         data=data,
+        allow_off_recipe=request.allow_off_recipe,
     )
 
 

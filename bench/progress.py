@@ -19,7 +19,9 @@ _REFRESH = 8  # a second
 
 def cell_title(cell: Cell) -> str:
     """`add, 1 step`."""
-    return f"{cell.method}, {cell.num_inference_steps} step{'' if cell.num_inference_steps == 1 else 's'}"
+    family = "" if cell.family is None else f"@{cell.family}"
+    mark = " (off recipe)" if cell.off_recipe else ""
+    return f"{cell.method}{family}{mark}, {cell.num_inference_steps} step{'' if cell.num_inference_steps == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

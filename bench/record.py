@@ -38,6 +38,8 @@ class Cell:
     height: int | None = None  # None: the checkpoint's own
     width: int | None = None
     mode: str = "eager"  # how the networks are run, see bench.latency.modes
+    family: str | None = None  # of released checkpoints; None: the suite's own
+    off_recipe: bool = False  # it departs from the recipe of its model card, and was let through
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -52,7 +54,8 @@ class Cell:
         seed = "" if self.seed == 0 else f"-s{self.seed}"
         several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
         digest = hashlib.sha256(json.dumps(self.stated, sort_keys=True).encode()).hexdigest()[:6]
-        return f"{self.method}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}{several}-{digest}"
+        family = "" if self.family is None else f"-{self.family}"
+        return f"{self.method}{family}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}{several}-{digest}"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench.following import row_of
 from bench.metrics.weights import JudgeFiles
 from bench.plan import Plan
 from bench.provenance import file_hash, folder_hash
@@ -45,9 +46,12 @@ class Resume:
     def origin(self, cell: Cell) -> dict[str, Any]:
         """What the weights of `cell` are judged by before they are loaded; part of every record."""
         folder = self._plan.weights.get(cell.method)
-        if folder is None:
-            return {"manifest": self._manifest}
-        return {"folder": self._folder_hash(folder)}
+        if folder is not None:
+            return {"folder": self._folder_hash(folder)}
+        if cell.family is not None:
+            row = row_of(cell)
+            return {"checkpoint": [row.repo, row.revision, row.filename]}
+        return {"manifest": self._manifest}
 
     def _is_done(self, cell: Cell, record: Record) -> bool:
         if record.status == "failed" or record.cell != cell:

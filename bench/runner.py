@@ -23,6 +23,7 @@ from bench.plan import Plan
 from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
+from bench.rows import check_recipe, load_row, row_key
 from bench.suites.interface import Suite
 from methods.interface import Method, SampleRequest
 from methods.names import NameTable
@@ -125,12 +126,20 @@ def _loader(plan: Plan, suite: Suite) -> Loader:
     last: dict[str, Loaded] = {}
 
     def load(cell: Cell) -> Loaded:
-        cls, given = _methods().load(cell.method), plan.weights.get(cell.method)
-        name = cell.method if given else cls.info.checkpoint(cell.num_inference_steps)
+        given = plan.weights.get(cell.method)
+        if cell.family is not None:
+            name = row_key(cell)
+        else:
+            cls = _methods().load(cell.method)
+            name = cell.method if given else cls.info.checkpoint(cell.num_inference_steps)
         if name not in last:
             last.clear()  # free the last method before the next one is loaded
-            folder = given or suite.checkpoint(name)
-            method = cls.load(folder, device=torch.device(cell.device), dtype=getattr(torch, cell.dtype))
+            device, dtype = torch.device(cell.device), getattr(torch, cell.dtype)
+            if cell.family is not None:
+                folder, method = load_row(cell, given, device, dtype)
+            else:
+                folder = given or suite.checkpoint(name)
+                method = cls.load(folder, device=device, dtype=dtype)
             last[name] = Loaded(method, provenance.folder_hash(folder))
         return last[name]
 
@@ -165,6 +174,8 @@ class _Bench:
             reason = loaded.method.unsupported(whole)
             if reason is not None:
                 return _record(cell, "unsupported", reason, Measured(), about)
+            if cell.family is not None:
+                about["off_recipe"] = check_recipe(cell, self._plan, loaded.method, whole)
             return _record(cell, "ok", None, self._measure(cell, loaded, about), about, self._clusters(cell))
         except Exception as error:
             return _record(cell, "failed", reason_of(error, self._plan.out.log(cell)), Measured(), about)

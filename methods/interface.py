@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:  # recipes are data, read where torch must not be imported
+    import torch
+    from torch import Tensor, nn
 
 Guidance = Literal["none", "classifier-free", "embedded"]
 
@@ -43,9 +44,14 @@ class MethodInfo:
 class Recipe:
     """How a checkpoint wants to be sampled: data that lies beside the weights as `recipe.json`.
 
-    `scheduler` is a class name of diffusers and `scheduler_config` overrides the checkpoint's own scheduler config.
-    `timesteps` maps a step count to explicit timesteps, noisiest first; a count that is not in it is spaced by the
-    scheduler. `allowed_steps` is (fewest, most). `guidance_scale` is in diffusers' sense, 1.0 being none.
+    `scheduler` is a class name of diffusers, or of `methods.schedulers`, and `scheduler_config` overrides the
+    checkpoint's own scheduler config. `timesteps` maps a step count to explicit timesteps, noisiest first; a count that
+    is not in it is spaced by the scheduler. `allowed_steps` is (fewest, most). `guidance_scale` is in diffusers' sense,
+    1.0 being none; `guidance_range` is the least and the most that the checkpoint is meant for, None where any will do.
+
+    `vae_dtype` is the dtype to decode in where it is not the pipeline's. `lora_scale` is the factor of a LoRA, None
+    without one. `dtypes` are those that the networks were released for besides float32; empty where any will do.
+    `arguments` are further arguments of the pipeline's call, `step_arguments` those of one step count alone.
     """
 
     scheduler: str
@@ -56,6 +62,13 @@ class Recipe:
     allowed_steps: tuple[int, int] = (1, 1000)
     height: int | None = None
     width: int | None = None
+    guidance_range: tuple[float, float] | None = None
+    negative_prompt: str = ""
+    vae_dtype: Literal["float32"] | None = None
+    lora_scale: float | None = None
+    dtypes: tuple[str, ...] = ()
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    step_arguments: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""Load a stock diffusers SDXL pipeline safely, and give it the scheduler of a recipe."""
+"""Load a stock diffusers pipeline safely, and give it the scheduler of a recipe."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import warnings
 from collections.abc import Iterator, Mapping
@@ -11,79 +12,108 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import SchedulerMixin, StableDiffusionXLPipeline
+from diffusers import SchedulerMixin
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from methods.errors import WeightsError
+from methods.checkpoints.families import Family
+from methods.errors import FewstepError, WeightsError
 from methods.interface import Recipe
 from methods.recipes import read_recipe, write_recipe
-from methods.weights import LORA, NETWORKS, check_folder, stored_names
+from methods.schedulers import OWN
+from methods.weights import LORA, NOT_LOADED, SDXL, check_folder, stored_names
 
 __all__ = [
     "apply_recipe",
+    "call_arguments",
+    "check_call",
     "fuse_lora",
     "load_pipeline",
     "make_scheduler",
     "quiet_libraries",
     "read_recipe",
+    "takes_guidance",
+    "timestep_arguments",
     "write_recipe",
 ]
 
 
-def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
-    """The `StableDiffusionXLPipeline` in `folder`, in eval mode, without watermark or progress bar.
+_ANGLES = ("max_timesteps", "intermediate_timesteps")
+_CALLED_WITH = ("prompt", "generator", "guidance_scale", "height", "width", "num_inference_steps", "output_type")
+
+
+def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype, family: Family = SDXL) -> Any:
+    """The stock pipeline of `family` from `folder`, in eval mode, without watermark, safety checker or progress bar.
 
     Raises:
         WeightsError: where the folder is missing, incomplete, damaged or unsafe, naming the file.
     """
-    check_folder(folder)
+    check_folder(folder, family)
+    kind = getattr(diffusers, family.pipeline)
     try:
         with quiet_libraries():
-            pipe: Any = StableDiffusionXLPipeline.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
+            pipe: Any = kind.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, **_left_out(kind)
             )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise WeightsError(f"{folder}: diffusers cannot load it: {_first_line(error)}") from error
-    for name in NETWORKS:
+    for name in family.networks:
         _check_complete(folder / name, getattr(pipe, name))
         getattr(pipe, name).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
 
 
-def fuse_lora(pipe: Any, folder: Path) -> None:
-    """Add the LoRA in `folder` to the weights of `pipe`, whose UNet is an ordinary one again afterwards.
+def _left_out(kind: Any) -> dict[str, Any]:
+    """What `from_pretrained` of a pipeline class is told to do without."""
+    known = inspect.signature(kind).parameters
+    without: dict[str, Any] = {name: None for name in NOT_LOADED if name in known}
+    without |= {name: False for name in ("add_watermarker", "requires_safety_checker") if name in known}
+    return without
+
+
+def fuse_lora(pipe: Any, folder: Path, *, scale: float = 1.0, denoiser: str = "unet") -> None:
+    """Add `scale` times the LoRA in `folder` to the weights of `pipe`, whose denoiser is an ordinary one afterwards.
 
     Raises:
-        WeightsError: where it does not fit the pipeline's UNet.
+        WeightsError: where it does not fit the pipeline's denoiser.
     """
     try:
         with quiet_libraries():
             pipe.load_lora_weights(folder, weight_name=LORA, local_files_only=True)
-            pipe.fuse_lora(components=["unet"])
+            pipe.fuse_lora(components=[denoiser], lora_scale=scale)
             pipe.unload_lora_weights()
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise WeightsError(f"{folder / LORA}: diffusers cannot load it: {_first_line(error)}") from error
-    pipe.unet.eval().requires_grad_(False)
+    getattr(pipe, denoiser).eval().requires_grad_(False)
 
 
-def apply_recipe(pipe: Any, recipe: Recipe) -> None:
+def apply_recipe(pipe: Any, recipe: Recipe, family: Family = SDXL) -> None:
     """Give `pipe` the recipe's scheduler, and refuse a recipe that its networks were not trained for.
 
     Raises:
         WeightsError: naming the field of the recipe that does not fit.
     """
-    embedded = pipe.unet.config.time_cond_proj_dim is not None
+    embedded = takes_guidance(pipe, family)
     if embedded != (recipe.guidance == "embedded"):
         takes = "takes" if embedded else "has no input for"
-        raise WeightsError(f"guidance {recipe.guidance!r} does not fit: the UNet {takes} an embedded guidance scale")
-    pipe.scheduler = make_scheduler(pipe.scheduler.config, recipe)
+        name = "UNet" if family.denoiser == "unet" else "transformer"
+        raise WeightsError(f"guidance {recipe.guidance!r} does not fit: the {name} {takes} an embedded guidance scale")
+    if recipe.vae_dtype == "float32":
+        pipe.vae.register_to_config(force_upcast=True)
+    pipe.scheduler = make_scheduler(pipe.scheduler.config, recipe, family)
 
 
-def make_scheduler(config: Mapping[str, Any], recipe: Recipe) -> Any:
+def takes_guidance(pipe: Any, family: Family) -> bool:
+    """Whether the denoiser has an input for a guidance scale."""
+    return family.embeds_guidance is not None and bool(
+        getattr(getattr(pipe, family.denoiser).config, family.embeds_guidance, None)
+    )
+
+
+def make_scheduler(config: Mapping[str, Any], recipe: Recipe, family: Family = SDXL) -> Any:
     """A diffusers scheduler: the recipe's class, from the checkpoint's `config` with the recipe's overrides.
 
     Raises:
@@ -100,15 +130,52 @@ def make_scheduler(config: Mapping[str, Any], recipe: Recipe) -> Any:
             # another class's settings in `config` are expected, and left aside; DPM-Solver is an older baseline
             warnings.filterwarnings("ignore", ".*dpmsolver is deprecated", FutureWarning)
             scheduler: Any = kind.from_config(config, **recipe.scheduler_config)
-        scheduler.set_timesteps(recipe.allowed_steps[0])
+        _check_schedule(scheduler, recipe)
+        if not scheduler.config.get("use_dynamic_shifting"):  # which the pipeline alone knows the size for
+            scheduler.set_timesteps(**timestep_arguments(recipe, recipe.allowed_steps[0], family))
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise WeightsError(f"scheduler_config does not fit {recipe.scheduler}: {_first_line(error)}") from error
-    _check_schedule(scheduler, recipe)
     return scheduler
 
 
+def call_arguments(recipe: Recipe, num_inference_steps: int) -> dict[str, Any]:
+    """The recipe's own arguments of the pipeline's call at a step count."""
+    return {**recipe.arguments, **recipe.step_arguments.get(num_inference_steps, {})}
+
+
+def check_call(pipe: Any, recipe: Recipe, family: Family = SDXL) -> None:
+    """Does the pipeline's call still take everything that it will be given? Some swallow what they do not know.
+
+    Raises:
+        FewstepError: naming the argument that this version of diffusers does not take.
+    """
+    known = inspect.signature(type(pipe).__call__).parameters
+    needed = {*_CALLED_WITH, *family.fixed_arguments, *recipe.arguments}
+    needed |= {name for row in recipe.step_arguments.values() for name in row}
+    needed |= {
+        name for name, used in (("timesteps", recipe.timesteps), ("negative_prompt", recipe.negative_prompt)) if used
+    }
+    if missing := sorted(needed - set(known)):
+        raise FewstepError(
+            f"{type(pipe).__name__} of diffusers {diffusers.__version__} takes no {missing[0]!r};"
+            " install the versions of constraints.txt"
+        )
+
+
+def timestep_arguments(recipe: Recipe, num_inference_steps: int, family: Family = SDXL) -> dict[str, Any]:
+    """What the stock pipeline of `family` calls `set_timesteps` with under `recipe`."""
+    if num_inference_steps in recipe.timesteps:
+        return {"timesteps": list(recipe.timesteps[num_inference_steps])}
+    own = call_arguments(recipe, num_inference_steps)
+    angles: dict[str, Any] = {name: own[name] for name in _ANGLES if name in own}
+    if family.gives_sigmas:
+        levels = [1.0 - i / num_inference_steps for i in range(num_inference_steps)]
+        return {"num_inference_steps": num_inference_steps, "sigmas": levels}
+    return {"num_inference_steps": num_inference_steps, **angles}
+
+
 def _scheduler_class(name: str) -> Any:
-    found = getattr(diffusers, name, None)
+    found = getattr(importlib.import_module(OWN[name]) if name in OWN else diffusers, name, None)
     if not (isinstance(found, type) and issubclass(found, SchedulerMixin)):
         raise WeightsError(f"scheduler {name!r} is not a scheduler of diffusers {diffusers.__version__}")
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from methods.names import NameTable
 
+RELEASED = "methods.released:Released"
+
 METHODS = NameTable(
     "method",
     {
@@ -25,6 +27,40 @@ METHODS = NameTable(
         ),
         "dmd2": ("methods.dmd2:DMD2", "distribution matching distillation, a checkpoint each for 4 and 1"),
         "add": ("methods.add:ADD", "adversarial diffusion distillation, 1 to 4 steps"),
+        "add-demo": (RELEASED, "released ADD with the sampler of its authors' demo"),
+        "lightning": (RELEASED, "SDXL-Lightning, a network each for 1, 2, 4, 8 steps"),
+        "lightning-lora": (RELEASED, "SDXL-Lightning as a LoRA each for 2, 4, 8 steps"),
+        "hyper-sd": (RELEASED, "Hyper-SD, weights each for 1, 2, 4, 8 steps"),
+        "hyper-sd-unified": (RELEASED, "Hyper-SD, one LoRA for 1 to 8 steps"),
+        "dmd2-lora": (RELEASED, "distribution matching as a LoRA, 4 steps"),
+        "tcd": (RELEASED, "trajectory consistency distillation, a LoRA"),
+        "pcm": (RELEASED, "phased consistency, a LoRA each for 2, 4, 8, 16 steps"),
+        "instaflow": (RELEASED, "one step along a rectified flow"),
+        "perflow": (RELEASED, "piecewise rectified flow, 4 steps and more"),
+        "ladd": (RELEASED, "SD 3.5 Large Turbo, 4 steps"),
+        "flux-schnell": (RELEASED, "FLUX.1 [schnell], 1 to 4 steps"),
+        "sana-sprint": (RELEASED, "SANA-Sprint 1.6B, 1 to 4 steps"),
+        "sana-sprint-0.6b": (RELEASED, "SANA-Sprint 0.6B, 1 to 4 steps"),
+        "sd15": (RELEASED, "undistilled SD 1.5 with its own sampler"),
+        "sd15-euler": (RELEASED, "undistilled SD 1.5, Euler"),
+        "sd15-ddim": (RELEASED, "undistilled SD 1.5, DDIM"),
+        "sd15-dpm": (RELEASED, "undistilled SD 1.5, DPM-Solver (2M)"),
+        "sd15-dpmpp": (RELEASED, "undistilled SD 1.5, DPM-Solver++ (2M)"),
+        "sd15-unipc": (RELEASED, "undistilled SD 1.5, UniPC (2M)"),
+        "sd21": (RELEASED, "undistilled SD 2.1 with its own sampler"),
+        "sd21-euler": (RELEASED, "undistilled SD 2.1, Euler"),
+        "sd21-ddim": (RELEASED, "undistilled SD 2.1, DDIM"),
+        "sd21-dpm": (RELEASED, "undistilled SD 2.1, DPM-Solver (2M)"),
+        "sd21-dpmpp": (RELEASED, "undistilled SD 2.1, DPM-Solver++ (2M)"),
+        "sd21-unipc": (RELEASED, "undistilled SD 2.1, UniPC (2M)"),
+        "flux2-klein": (RELEASED, "FLUX.2 [klein], recipe only: not run"),
+        "z-image-turbo": (RELEASED, "Z-Image-Turbo, recipe only: not run"),
+        "qwen-lightning": (RELEASED, "Qwen-Image-Lightning, recipe only: not run"),
     },
     "fewstep.methods",
 )
+
+
+def is_released(name: str) -> bool:
+    """Whether a method has released weights alone, which belong to a family; nothing is trained here for it."""
+    return name in METHODS.names() and METHODS.entry(name).target == RELEASED

@@ -1,4 +1,4 @@
-"""What all methods on a stock SDXL pipeline share: load, say what is not supported, call the pipeline."""
+"""What all methods on a stock diffusers pipeline share: load, say what is not supported, call the pipeline."""
 
 from __future__ import annotations
 
@@ -12,13 +12,23 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from methods.checkpoints.families import Family
 from methods.diffusion.guidance import NO_GUIDANCE, normalise
 from methods.diffusion.noise import generators
 from methods.errors import FewstepError, UsageError, WeightsError
 from methods.interface import Method, Recipe, SampleRequest
-from methods.pipelines import apply_recipe, load_pipeline, read_recipe
+from methods.pipelines import (
+    apply_recipe,
+    call_arguments,
+    check_call,
+    fuse_lora,
+    load_pipeline,
+    read_recipe,
+    timestep_arguments,
+)
+from methods.weights import LORA, SDXL
 
-SIZE_MULTIPLE = 8  # stock SDXL pipelines take no other sizes
+_MORE_EVALUATIONS = {"PNDMScheduler": 1}  # than steps: it evaluates the second timestep twice
 
 
 @dataclass(frozen=True)
@@ -32,14 +42,16 @@ class FixedScheduler:
 class PipelineMethod(Method):
     """A recipe and a pipeline folder. A subclass gives `info` and `default_recipe`, and need not define a function.
 
-    The recipe is `recipe.json` in the folder, or `default_recipe` where there is none.
+    The recipe is `recipe.json` in the folder, or `default_recipe` where there is none. A LoRA that lies beside the
+    parts is added to the weights.
     """
 
     default_recipe: ClassVar[Recipe]
+    family: ClassVar[Family] = SDXL
     fixed_scheduler: ClassVar[FixedScheduler | None] = None
 
     def __init__(self, pipe: Any, recipe: Recipe) -> None:
-        """Take a loaded `StableDiffusionXLPipeline`; its scheduler is replaced by the recipe's."""
+        """Take a loaded stock pipeline of the method's family; its scheduler is replaced by the recipe's."""
         if recipe.guidance != self.default_recipe.guidance:
             raise WeightsError(
                 f"recipe.json says guidance {recipe.guidance!r}, but {self.info.name} is sampled with"
@@ -48,24 +60,29 @@ class PipelineMethod(Method):
         if self.fixed_scheduler is not None:
             fixed = self.fixed_scheduler
             recipe = replace(recipe, scheduler=fixed.name, scheduler_config=fixed.config, timesteps={})
-        apply_recipe(pipe, recipe)
+        apply_recipe(pipe, recipe, self.family)
+        check_call(pipe, recipe, self.family)
         self.pipe = pipe
         self.recipe = recipe
         self._spacing_reasons: dict[int, str | None] = {}
 
     @classmethod
     def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
-        pipe = load_pipeline(weights, device=device, dtype=dtype)
+        pipe = load_pipeline(weights, device=device, dtype=dtype, family=cls.family)
         try:
-            return cls(pipe, read_recipe(weights) or cls.default_recipe)
+            method = cls(pipe, read_recipe(weights) or cls.default_recipe)
         except WeightsError as error:
             raise error if str(weights) in str(error) else WeightsError(f"{weights}: {error}") from error
+        if (weights / LORA).exists():
+            scale = 1.0 if method.recipe.lora_scale is None else method.recipe.lora_scale
+            fuse_lora(pipe, weights, scale=scale, denoiser=cls.family.denoiser)
+        return method
 
     @property
     def components(self) -> Mapping[str, nn.Module]:
-        names = ("text_encoder", "text_encoder_2")  # pipelines before SDXL have the first alone
+        names = self.family.text_encoders
         encoders = {name: network for name in names if (network := getattr(self.pipe, name, None)) is not None}
-        return {**encoders, "denoiser": self.pipe.unet, "decoder": self.pipe.vae.decoder}
+        return {**encoders, "denoiser": getattr(self.pipe, self.family.denoiser), "decoder": self.pipe.vae.decoder}
 
     def unsupported(self, request: SampleRequest) -> str | None:
         reasons = (self._wrong_batch(request), self._wrong_steps(request), self._wrong_guidance(request))
@@ -84,26 +101,29 @@ class PipelineMethod(Method):
 
     def pipeline_arguments(self, request: SampleRequest) -> dict[str, Any]:
         """What the stock pipeline is called with; calling it without this package gives the same image."""
-        height, width = self._size(request)
-        steps = request.num_inference_steps
+        height, width = self.size(request)
+        steps, n = request.num_inference_steps, len(request.prompts)
         timesteps = self.recipe.timesteps.get(steps)
         return {
             "prompt": list(request.prompts),
             "generator": generators(request.seeds),
-            "guidance_scale": self._guidance_scale(request),
+            "guidance_scale": self.guidance_scale(request),
             "height": height,
             "width": width,
             "num_inference_steps": steps,
             **({} if timesteps is None else {"timesteps": list(timesteps)}),
+            **({"negative_prompt": [self.recipe.negative_prompt] * n} if self.recipe.negative_prompt else {}),
+            **self.family.fixed_arguments,
+            **call_arguments(self.recipe, steps),
         }
 
-    def _guidance_scale(self, request: SampleRequest) -> float:
+    def guidance_scale(self, request: SampleRequest) -> float:
         asked = self.recipe.guidance_scale if request.guidance_scale is None else request.guidance_scale
         return normalise(asked)
 
-    def _size(self, request: SampleRequest) -> tuple[int, int]:
+    def size(self, request: SampleRequest) -> tuple[int, int]:
         """Height and width: the request's, else the recipe's, else the checkpoint's."""
-        default = self.pipe.unet.config.sample_size * self.pipe.vae_scale_factor
+        default = _sample_size(self.pipe, self.family) * self.pipe.vae_scale_factor
         sizes = ((request.height, self.recipe.height), (request.width, self.recipe.width))
         height, width = (next((size for size in pair if size is not None), default) for pair in sizes)
         return height, width
@@ -128,17 +148,18 @@ class PipelineMethod(Method):
         """Why the scheduler cannot make exactly `steps` timesteps, or None."""
         scheduler = copy.deepcopy(self.pipe.scheduler)
         try:
-            scheduler.set_timesteps(steps)
+            scheduler.set_timesteps(**timestep_arguments(self.recipe, steps, self.family))
         except ValueError as error:
             return f"{steps} steps: {error}"
-        spaced = len(scheduler.timesteps)
+        kind = type(scheduler).__name__
+        spaced = len(scheduler.timesteps) - _MORE_EVALUATIONS.get(kind, 0) - (kind == "SCMScheduler")
         if scheduler.order == 1 and spaced != steps:
             return f"{steps} steps, but {type(scheduler).__name__} makes {spaced} of them; ask for another count"
         return None
 
     def _wrong_guidance(self, request: SampleRequest) -> str | None:
         try:
-            scale = self._guidance_scale(request)
+            scale = self.guidance_scale(request)
         except ValueError as error:
             return str(error)
         if self.recipe.guidance == "none" and scale != NO_GUIDANCE:
@@ -146,11 +167,23 @@ class PipelineMethod(Method):
         return None
 
     def _wrong_size(self, request: SampleRequest) -> str | None:
-        height, width = self._size(request)
-        multiple = lcm(SIZE_MULTIPLE, self.pipe.vae_scale_factor)
+        height, width = self.size(request)
+        multiple = lcm(self.family.size_multiple, self.pipe.vae_scale_factor, self._patches())
         if min(height, width) < 1 or height % multiple or width % multiple:
             return f"{height} x {width} pixels; height and width must be positive multiples of {multiple}"
         return None
+
+    def _patches(self) -> int:
+        """Pixels a side of what the denoiser takes as one: latents come in patches in some transformers."""
+        scale = int(self.pipe.vae_scale_factor)
+        if self.family.gives_sigmas:
+            return 2 * scale
+        return scale * int(getattr(self.pipe, "patch_size", None) or 1)
+
+
+def _sample_size(pipe: Any, family: Family) -> int:
+    """Latents a side that the denoiser was trained with."""
+    return int(getattr(pipe, "default_sample_size", None) or getattr(pipe, family.denoiser).config.sample_size)
 
 
 def to_uint8(images: Tensor) -> Tensor:

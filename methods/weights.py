@@ -13,20 +13,23 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from methods.checkpoints.families import FAMILIES, Family
 from methods.errors import WeightsError
 
 MANIFEST = "manifest.json"
 MODEL_INDEX = "model_index.json"
 PICKLES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
-PIPELINE_CLASS = "StableDiffusionXLPipeline"
-NETWORKS = ("unet", "vae", "text_encoder", "text_encoder_2")
+SDXL = FAMILIES["sdxl"]
+NETWORKS = SDXL.networks
 LORA = "pytorch_lora_weights.safetensors"
 """diffusers' name of a LoRA, here beside the parts of the pipeline that it was trained on."""
 SAFE_LIBRARIES = ("diffusers", "transformers")
+NOT_LOADED = ("safety_checker", "feature_extractor", "image_encoder")
+"""Components of stock pipelines that are left out: a safety checker would replace images by black ones."""
 
 
-def check_folder(folder: Path) -> None:
-    """Check that `folder` is an SDXL pipeline whose every network is there, whole, and in safetensors.
+def check_folder(folder: Path, family: Family = SDXL) -> None:
+    """Check that `folder` is a pipeline of `family` whose every network is there, whole, and in safetensors.
 
     Raises:
         WeightsError: naming the file that is missing, damaged or unsafe, and what to do.
@@ -35,9 +38,9 @@ def check_folder(folder: Path) -> None:
         raise _unsafe(folder)
     if not folder.is_dir():
         raise WeightsError(f"{folder}: not a folder; a checkpoint is a folder with a {MODEL_INDEX}")
-    _check_index(folder)
+    _check_index(folder, family)
     _check_manifest(folder)
-    for network in NETWORKS:
+    for network in family.networks:
         for path in weight_files(folder / network):
             _check_header(path)
 
@@ -100,15 +103,17 @@ def _all_weight_files(folder: Path) -> Iterator[Path]:
         yield folder / LORA
 
 
-def _check_index(folder: Path) -> None:
+def _check_index(folder: Path, family: Family) -> None:
     path = folder / MODEL_INDEX
     if not path.exists():
         pickles = [child for child in sorted(folder.iterdir()) if child.suffix in PICKLES]
         raise _unsafe(pickles[0]) if pickles else WeightsError(f"{path}: missing; not a diffusers pipeline folder")
     index = _read_object(path)
-    if index.get("_class_name") != PIPELINE_CLASS:
-        raise WeightsError(f"{path}: a {index.get('_class_name')} cannot be used; a {PIPELINE_CLASS} is needed")
+    if index.get("_class_name") not in family.accepts:
+        raise WeightsError(f"{path}: a {index.get('_class_name')} cannot be used; a {family.pipeline} is needed")
     for name, value in index.items():
+        if name in NOT_LOADED:
+            continue
         if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in SAFE_LIBRARIES:
             raise WeightsError(f"{path}: {name} comes from {value[0]!r}; code from a checkpoint is never run")
 

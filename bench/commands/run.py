@@ -32,6 +32,7 @@ examples:
   bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
   bench run --prompts mine.txt --methods lcm --steps 4 --weights lcm=my-sdxl --metric-weights pickscore=hub
+  bench doctor --methods add,lcm --family sdxl             what the model cards ask for, before a run
 """
 
 
@@ -57,6 +58,10 @@ def add_parser(commands: Subparsers) -> None:
     add("--guidance-scale", type=float, metavar="X",
         help=f"1 (none, as is 0) to {MAX_GUIDANCE:g}, in diffusers' sense (default: the method's own)")  # fmt: skip
     add("--metrics", metavar="A,B", help="names from `bench list metrics` (default: the suite's own)")
+    add("--family", metavar="NAME",
+        help="released checkpoints of sdxl, sd15, sd21, sd35, flux or sana (default: the suite's own)")  # fmt: skip
+    add("--allow-off-recipe", action="store_true",
+        help="run settings that a model card does not have; the rows are marked wherever they are shown")  # fmt: skip
     add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
     add("--metric-weights", action="append", default=[], metavar="NAME=PATH",
         help="weights of a pretrained judge: a folder, a file or `hub`; PATH alone has a folder a name")  # fmt: skip
@@ -88,6 +93,8 @@ def main(args: argparse.Namespace) -> int:
                 for option, path in (("--coco", args.coco), ("--parti", args.parti), ("--prompts", args.prompts))
                 if path is not None
             },
+            family=args.family,
+            allow_off_recipe=args.allow_off_recipe,
         )
     )
     resume = Resume(plan)

@@ -18,6 +18,9 @@ TIDY_COLUMNS = (
 """The columns that every tidy table of results starts with: one row a (cell, quantity)."""
 
 
+OFF_RECIPE = " (off recipe)"
+
+
 @dataclass(frozen=True)
 class GroupKey:
     """What cells must share to be in one table. Method, steps and guidance are what a table compares."""
@@ -67,8 +70,21 @@ class Group:
 
 
 def label(cell: Cell) -> str:
-    """The method as a series is called: its name, with the guidance scale where one was asked for."""
-    return cell.method if cell.guidance_scale is None else f"{cell.method} g={cell.guidance_scale:g}"
+    """The method as a series is called: its name and family, with the guidance scale where one was asked for.
+
+    What departs from its recipe says so wherever it is shown.
+    """
+    guidance = "" if cell.guidance_scale is None else f" g={cell.guidance_scale:g}"
+    return f"{_placed(cell)}{guidance}{OFF_RECIPE if cell.off_recipe else ''}"
+
+
+def series(cell: Cell) -> str:
+    """The same without the guidance scale, for tables that have a column for it."""
+    return f"{_placed(cell)}{OFF_RECIPE if cell.off_recipe else ''}"
+
+
+def _placed(cell: Cell) -> str:
+    return cell.method if cell.family is None else f"{cell.method}@{cell.family}"
 
 
 def steps_text(steps: int) -> str:
@@ -135,7 +151,7 @@ def tidy(records: Iterable[Record]) -> pd.DataFrame:
 def _row(record: Record, quantity: Quantity) -> tuple[object, ...]:
     cell = record.cell
     return (
-        cell.suite, cell.method, cell.num_inference_steps, cell.guidance_scale, cell.seed, quantity.name,
+        cell.suite, series(cell), cell.num_inference_steps, cell.guidance_scale, cell.seed, quantity.name,
         quantity.value, quantity.ci_low, quantity.ci_high, quantity.n, quantity.unit, quantity.higher_is_better,
         cell.name,
     )  # fmt: skip
@@ -160,7 +176,7 @@ def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:
 
 def _order(record: Record) -> tuple[int, str, float]:
     cell = record.cell
-    return cell.num_inference_steps, cell.method, -1.0 if cell.guidance_scale is None else cell.guidance_scale
+    return cell.num_inference_steps, series(cell), -1.0 if cell.guidance_scale is None else cell.guidance_scale
 
 
 def _differences(one: Quantity, other: Quantity) -> Iterator[tuple[str, object, object]]:

@@ -11,7 +11,7 @@ from bench.record import Record
 from bench.report.best import Verdict, marks, verdicts
 from bench.report.breakdown import parts
 from bench.report.display import Display, columns, digits, interval, number
-from bench.report.frame import TIDY_COLUMNS, Group, label, steps_text, tidy
+from bench.report.frame import TIDY_COLUMNS, Group, label, series, steps_text, tidy
 from bench.report.sheets import StoredPrompt
 
 JUDGES = (
@@ -144,7 +144,7 @@ def not_measured_csv(groups: Sequence[Group]) -> str:
     rows: list[list[object]] = []
     for record in (record for group in groups for record in group.missing):
         cell = record.cell
-        place = [cell.suite, cell.method, cell.num_inference_steps, cell.guidance_scale, cell.seed, cell.limit]
+        place = [cell.suite, series(cell), cell.num_inference_steps, cell.guidance_scale, cell.seed, cell.limit]
         rows.append([*place, record.status, record.reason, cell.name])
     return _csv(heads, rows)
 

@@ -12,6 +12,7 @@ class SuiteInfo:
 
     `manifest` is a file that changes whenever a checkpoint or a judge of the suite does (its list of hashes): records
     made under another manifest are checked again before they count as done. None where the suite has no such file.
+    `own_family` says that its judges see the images of its own networks alone, so that `--family` makes no sense.
     """
 
     name: str
@@ -21,3 +22,4 @@ class SuiteInfo:
     metrics: tuple[str, ...]
     image_size: int
     manifest: Path | None = None
+    own_family: bool = False

@@ -22,6 +22,9 @@ MODULES = {
     "bench.cli": "import bench.cli",
     "bench.latency": "import bench.latency.plan, bench.latency.resume, bench.latency.table, bench.latency.scaling",
     "methods.registry": "import methods.registry",
+    "methods.checkpoints": "import methods.checkpoints.guard\n"
+    "from methods.checkpoints.table import all_rows\n"
+    "assert all_rows()",
 }
 
 
@@ -47,5 +50,11 @@ def test_bench_list_answers_without_torch(arguments: list[str]) -> None:
     assert heavy_after(code) == []
 
 
+@pytest.mark.parametrize("arguments", [[], ["--methods", "lcm-lora", "--guidance-scale", "7"], ["--json"]])
+def test_bench_doctor_answers_without_torch(arguments: list[str]) -> None:
+    code = f"from bench.cli import main\nassert main({['doctor', *arguments]!r}) in (0, 1)"
+    assert heavy_after(code) == []
+
+
 def test_the_check_sees_torch() -> None:
-    assert heavy_after("import methods.interface") == ["torch"]
+    assert heavy_after("import methods.diffusion.schedule") == ["torch"]

@@ -12,6 +12,7 @@ COMMANDS = {
     "python": ["-c", "pass"],
     "list": ["-m", "bench", "list", "--json"],
     "help": ["-m", "bench", "run", "-h"],
+    "doctor": ["-m", "bench", "doctor"],
 }
 
 

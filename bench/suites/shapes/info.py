@@ -17,4 +17,5 @@ INFO = SuiteInfo(
     metrics=("fd-shapes", "kid-shapes", "clip-shapes", "attributes", "preference"),
     image_size=32,
     manifest=ZOO / "manifest.json",
+    own_family=True,
 )

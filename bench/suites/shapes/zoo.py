@@ -30,7 +30,7 @@ from bench.suites.shapes.info import ZOO
 from methods.distill.lora import save_lora
 from methods.interface import Recipe
 from methods.pipelines import quiet_libraries
-from methods.recipes import recipe_from_json, write_recipe
+from methods.recipes import recipe_from_json, recipe_to_json, write_recipe
 from methods.weights import sha256, write_manifest
 
 SCHEDULER_CONFIG: Mapping[str, Any] = {
@@ -244,7 +244,10 @@ def write_zoo(
         listed[name] = {"sha256": sha256(path), "bytes": path.stat().st_size, "made": dict(made.get(name, {}))}
     manifest = {
         "files": listed,
-        "checkpoints": {name: _without_none(asdict(checkpoint)) for name, checkpoint in checkpoints.items()},
+        "checkpoints": {
+            name: _without_none({**asdict(checkpoint), "recipe": recipe_to_json(checkpoint.recipe)})
+            for name, checkpoint in checkpoints.items()
+        },
         "scaling_factor": scaling_factor,
         "left_out": {name: asdict(entry) for name, entry in (left_out or {}).items()},
     }
