@@ -11,7 +11,7 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import SchedulerMixin, StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, SchedulerMixin, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import nn
@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from methods.errors import WeightsError
 from methods.interface import Recipe
 from methods.recipes import read_recipe, write_recipe
-from methods.weights import LORA, NETWORKS, check_folder, stored_names
+from methods.weights import LORA, SDXL_LAYOUT, Layout, check_folder, stored_names
 
 __all__ = [
     "apply_recipe",
@@ -33,21 +33,29 @@ __all__ = [
 ]
 
 
-def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Any:
-    """The `StableDiffusionXLPipeline` in `folder`, in eval mode, without watermark or progress bar.
+def load_pipeline(
+    folder: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    kind: type[DiffusionPipeline] = StableDiffusionXLPipeline,
+    layout: Layout = SDXL_LAYOUT,
+) -> Any:
+    """The pipeline in `folder`, of class `kind`, in eval mode, without watermark or progress bar.
 
     Raises:
         WeightsError: where the folder is missing, incomplete, damaged or unsafe, naming the file.
     """
-    check_folder(folder)
+    check_folder(folder, layout)
+    options = {"add_watermarker": False} if kind is StableDiffusionXLPipeline else {}
     try:
         with quiet_libraries():
-            pipe: Any = StableDiffusionXLPipeline.from_pretrained(
-                folder, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
+            pipe: Any = kind.from_pretrained(
+                folder, dtype=dtype, use_safetensors=True, local_files_only=True, **options
             )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise WeightsError(f"{folder}: diffusers cannot load it: {_first_line(error)}") from error
-    for name in NETWORKS:
+    for name in layout.networks:
         _check_complete(folder / name, getattr(pipe, name))
         getattr(pipe, name).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,20 @@ LORA = "pytorch_lora_weights.safetensors"
 SAFE_LIBRARIES = ("diffusers", "transformers")
 
 
-def check_folder(folder: Path) -> None:
-    """Check that `folder` is an SDXL pipeline whose every network is there, whole, and in safetensors.
+@dataclass(frozen=True)
+class Layout:
+    """What a pipeline folder is to hold: its class, its networks, and the libraries that its parts may come from."""
+
+    pipeline_class: str = PIPELINE_CLASS
+    networks: tuple[str, ...] = NETWORKS
+    libraries: tuple[str, ...] = SAFE_LIBRARIES
+
+
+SDXL_LAYOUT = Layout()
+
+
+def check_folder(folder: Path, layout: Layout = SDXL_LAYOUT) -> None:
+    """Check that `folder` is a pipeline of `layout` whose every network is there, whole, and in safetensors.
 
     Raises:
         WeightsError: naming the file that is missing, damaged or unsafe, and what to do.
@@ -35,9 +48,9 @@ def check_folder(folder: Path) -> None:
         raise _unsafe(folder)
     if not folder.is_dir():
         raise WeightsError(f"{folder}: not a folder; a checkpoint is a folder with a {MODEL_INDEX}")
-    _check_index(folder)
+    _check_index(folder, layout)
     _check_manifest(folder)
-    for network in NETWORKS:
+    for network in layout.networks:
         for path in weight_files(folder / network):
             _check_header(path)
 
@@ -79,9 +92,9 @@ def stored_names(folder: Path) -> set[str]:
     return names
 
 
-def write_manifest(folder: Path) -> Path:
+def write_manifest(folder: Path, layout: Layout = SDXL_LAYOUT) -> Path:
     """Write the sha256 of every file of weights in `folder` into its manifest."""
-    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in _all_weight_files(folder)}
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in _all_weight_files(folder, layout)}
     partial = folder / (MANIFEST + ".partial")
     partial.write_text(json.dumps({"sha256": hashes}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return partial.replace(folder / MANIFEST)
@@ -93,23 +106,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _all_weight_files(folder: Path) -> Iterator[Path]:
-    for network in NETWORKS:
+def _all_weight_files(folder: Path, layout: Layout) -> Iterator[Path]:
+    for network in layout.networks:
         yield from weight_files(folder / network)
     if (folder / LORA).exists():
         yield folder / LORA
 
 
-def _check_index(folder: Path) -> None:
+def _check_index(folder: Path, layout: Layout) -> None:
     path = folder / MODEL_INDEX
     if not path.exists():
         pickles = [child for child in sorted(folder.iterdir()) if child.suffix in PICKLES]
         raise _unsafe(pickles[0]) if pickles else WeightsError(f"{path}: missing; not a diffusers pipeline folder")
     index = _read_object(path)
-    if index.get("_class_name") != PIPELINE_CLASS:
-        raise WeightsError(f"{path}: a {index.get('_class_name')} cannot be used; a {PIPELINE_CLASS} is needed")
+    if index.get("_class_name") != layout.pipeline_class:
+        raise WeightsError(f"{path}: a {index.get('_class_name')} cannot be used; a {layout.pipeline_class} is needed")
     for name, value in index.items():
-        if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in SAFE_LIBRARIES:
+        if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in layout.libraries:
             raise WeightsError(f"{path}: {name} comes from {value[0]!r}; code from a checkpoint is never run")
 
 
