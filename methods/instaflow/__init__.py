@@ -17,7 +17,7 @@ class InstaFlow(PipelineMethod):
         title="InstaFlow",
         paper="InstaFlow: One Step is Enough for High-Quality Diffusion-Based Text-to-Image Generation",
         arxiv="2309.06380",
-        licence="Apache-2.0",
+        licence="CC BY-NC 4.0 (released weights)",
         steps=(1,),
     )
     default_recipe = Recipe(

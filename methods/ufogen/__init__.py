@@ -10,7 +10,7 @@ from methods.sampling import PipelineMethod
 
 
 class UFOGen(PipelineMethod):
-    """x0 from pure noise. More steps go back under fresh noise in between, as training does, and are not published."""
+    """x0 from pure noise. Four steps go back under fresh noise in between, by the intervals that training has."""
 
     info = MethodInfo(
         name="ufogen",

@@ -126,7 +126,13 @@ def test_a_stage_says_what_it_cost(shop: Workshop, evaluations: dict[str, int], 
     assert list(shop.stage(name).glob("grid-*.png"))
 
 
-@pytest.mark.parametrize("name", MODULES)
+QUICK = ("dmd2-4", "instaflow")
+"""Networks on two time scales; a stage of several parts. The others are stopped and resumed where slow tests are."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in MODULES]
+)
 def test_a_stage_that_was_stopped_goes_on_bit_for_bit(
     shop: Workshop, quick: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:

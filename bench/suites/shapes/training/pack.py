@@ -62,19 +62,9 @@ RECIPES = {
 """How each checkpoint of the suite is sampled."""
 
 STUDENTS = (
-    "add",
-    "lcm",
-    "lcm-lora",
-    "pd-4",
-    "pd-2",
-    "pd-1",
-    "gd",
-    "dmd2-4",
-    "dmd2-1",
-    "instaflow",
-    "cfg-aware",
-    "style",
-)
+    "add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1",
+    "gd", "dmd2-4", "dmd2-1", "instaflow", "cfg-aware", "ufogen", "gan", "style",
+)  # fmt: skip
 """In the order in which they are packed while there is room."""
 
 LIMIT_BYTES = 40 * 2**20
