@@ -37,6 +37,7 @@ MODULES: Mapping[str, Any] = {
     "instaflow": instaflow,
     "cfg-aware": cfg_aware,
     "ufogen": ufogen,
+    "gan": gan,
 }
 """Stage -> the module that trains it."""
 

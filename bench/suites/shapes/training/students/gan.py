@@ -24,7 +24,7 @@ from methods.gan.recipe import GanRecipe
 from methods.sampling import to_uint8
 
 GAN_RECIPE = GanRecipe(features="eye")
-GAN = GAN_RECIPE.training(steps=2000, batch_size=64, seed=50, checkpoint_every=100)
+GAN = GAN_RECIPE.training(steps=1700, batch_size=64, seed=50, checkpoint_every=100)
 GRID_PSI = (1.0, 0.5)
 _SAMPLES = 24
 
