@@ -111,5 +111,5 @@ def _write_part(path: Path, indices: range, conditions: Callable[[Tensor], Condi
     chunks = torch.split(torch.tensor(indices), _CHUNK)
     made = torch.cat([sampler(pair_noise(chunk), conditions(chunk)).half() for chunk in chunks])
     partial = path.with_suffix(".partial")
-    save_file({"latents": made}, partial, {"seconds": f"{time.monotonic() - began:.3f}"})
+    save_file({"latents": made}, partial, {"seconds": f"{time.monotonic() - began:.6f}"})
     partial.replace(path)
