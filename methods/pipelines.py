@@ -12,7 +12,7 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import SchedulerMixin
+from diffusers import DiffusionPipeline, SchedulerMixin
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 from torch import nn
@@ -44,14 +44,23 @@ _ANGLES = ("max_timesteps", "intermediate_timesteps")
 _CALLED_WITH = ("prompt", "generator", "guidance_scale", "height", "width", "num_inference_steps", "output_type")
 
 
-def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype, family: Family = SDXL) -> Any:
-    """The stock pipeline of `family` from `folder`, in eval mode, without watermark, safety checker or progress bar.
+def load_pipeline(
+    folder: Path,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    family: Family = SDXL,
+    kind: type[DiffusionPipeline] | None = None,
+) -> Any:
+    """The pipeline of `family` from `folder`, in eval mode, without watermark, safety checker or progress bar.
+
+    `kind` is its class where diffusers has none of that name.
 
     Raises:
         WeightsError: where the folder is missing, incomplete, damaged or unsafe, naming the file.
     """
     check_folder(folder, family)
-    kind = getattr(diffusers, family.pipeline)
+    kind = getattr(diffusers, family.pipeline) if kind is None else kind
     try:
         with quiet_libraries():
             pipe: Any = kind.from_pretrained(

@@ -23,7 +23,6 @@ SDXL = FAMILIES["sdxl"]
 NETWORKS = SDXL.networks
 LORA = "pytorch_lora_weights.safetensors"
 """diffusers' name of a LoRA, here beside the parts of the pipeline that it was trained on."""
-SAFE_LIBRARIES = ("diffusers", "transformers")
 NOT_LOADED = ("safety_checker", "feature_extractor", "image_encoder")
 """Components of stock pipelines that are left out: a safety checker would replace images by black ones."""
 
@@ -82,9 +81,9 @@ def stored_names(folder: Path) -> set[str]:
     return names
 
 
-def write_manifest(folder: Path) -> Path:
+def write_manifest(folder: Path, family: Family = SDXL) -> Path:
     """Write the sha256 of every file of weights in `folder` into its manifest."""
-    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in _all_weight_files(folder)}
+    hashes = {path.relative_to(folder).as_posix(): sha256(path) for path in _all_weight_files(folder, family)}
     partial = folder / (MANIFEST + ".partial")
     partial.write_text(json.dumps({"sha256": hashes}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return partial.replace(folder / MANIFEST)
@@ -96,8 +95,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _all_weight_files(folder: Path) -> Iterator[Path]:
-    for network in NETWORKS:
+def _all_weight_files(folder: Path, family: Family) -> Iterator[Path]:
+    for network in family.networks:
         yield from weight_files(folder / network)
     if (folder / LORA).exists():
         yield folder / LORA
@@ -114,7 +113,7 @@ def _check_index(folder: Path, family: Family) -> None:
     for name, value in index.items():
         if name in NOT_LOADED:
             continue
-        if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in SAFE_LIBRARIES:
+        if isinstance(value, list) and value[:1] != [None] and value[:1] and value[0] not in family.libraries:
             raise WeightsError(f"{path}: {name} comes from {value[0]!r}; code from a checkpoint is never run")
 
 

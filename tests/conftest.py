@@ -37,6 +37,14 @@ def tiny_lora_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_lora_pipeline(tmp_path_factory.mktemp("tiny") / "lora")
 
 
+@pytest.fixture(scope="session")
+def tiny_gan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random GAN, a pipeline of its own kind. Never write into it."""
+    from tests.tiny import write_tiny_gan
+
+    return write_tiny_gan(tmp_path_factory.mktemp("tiny") / "gan")
+
+
 @pytest.fixture
 def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Callable[[], Path]:
     """A fresh copy of the random teacher that a test may damage."""

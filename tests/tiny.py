@@ -11,6 +11,7 @@ from torch import nn
 from bench.suites.shapes.generator import networks
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
 from methods.distill.lora import Adapter, add_lora, save_lora
+from methods.gan.pipeline import GanPipeline
 
 TEACHER_SCHEDULER = {
     "beta_schedule": "scaled_linear",
@@ -45,6 +46,19 @@ def write_tiny_lora_pipeline(folder: Path, seed: int = 0) -> Path:
         unet = networks.make_unet()
         add_lora(unet, rank=4)
         save_lora(folder, {name: 0.1 * torch.randn_like(tensor) for name, tensor in Adapter(unet).tensors().items()})
+    return folder
+
+
+def write_tiny_gan(folder: Path, seed: int = 0) -> Path:
+    """Write a random `GanPipeline` into `folder`; its generator's styles are made strong."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = _pipeline(folder / "tokenizer", None).components
+        generator = networks.make_style_generator(channels=32)
+        _strengthen(generator, ("affine.weight", "exit.weight"))
+        generator.measure_mean_style(n=64)
+    names = ("vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+    GanPipeline(**{name: parts[name] for name in names}, style_generator=generator).save_pretrained(folder)
     return folder
 
 

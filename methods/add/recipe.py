@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from methods.adversarial.augment import Augmentation
 from methods.adversarial.discriminator import HeadNorm
 from methods.distill.loop import TrainConfig
 
 Weighting = Literal["exponential", "sds", "nfsd"]
 ScoreWeight = Literal["sigma-squared", "constant"]
 TerminalInput = Literal["noise", "schedule"]
-Augmentation = Literal["colour", "translation", "cutout"]
 
 
 @dataclass(frozen=True)

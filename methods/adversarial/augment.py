@@ -6,12 +6,15 @@ Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training", arXi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from methods.distill.draws import Draws
+
+Augmentation = Literal["colour", "translation", "cutout"]
 
 
 def augment(pixels: Tensor, draws: Draws, kinds: Sequence[str] = ("colour", "translation", "cutout")) -> Tensor:

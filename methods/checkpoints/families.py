@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Denoiser = Literal["unet", "transformer"]
+Denoiser = Literal["unet", "transformer", "style_generator"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Family:
         embeds_guidance: The denoiser's own config says whether it takes a guidance scale, under this name.
         size_multiple: Height and width are multiples of it.
         gives_sigmas: The pipeline gives its scheduler noise levels, even from 1 down to 1 / steps, for it to shift.
+        libraries: What its components may come from.
         fixed_arguments: What the pipeline's call is always given, so that it does what was asked for and no more.
     """
 
@@ -36,6 +37,7 @@ class Family:
     embeds_guidance: str | None = None
     size_multiple: int = 8
     gives_sigmas: bool = False
+    libraries: tuple[str, ...] = ("diffusers", "transformers")
     fixed_arguments: Mapping[str, object] = field(default_factory=dict)
 
     @property

@@ -22,7 +22,7 @@ class DMD2(PipelineMethod):
         title="DMD2",
         paper="Improved Distribution Matching Distillation for Fast Image Synthesis",
         arxiv="2405.14867",
-        licence="CC BY-NC 4.0 (released weights)",
+        licence="non-commercial (released weights)",
         steps=(4, 1),
         checkpoint_per_step_count=True,
     )

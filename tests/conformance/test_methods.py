@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from methods.gan import StyleGAN
 from methods.interface import Method, SampleRequest
 from methods.lcm import LCM, LCMLoRA
 from methods.registry import METHODS, is_released
@@ -28,7 +29,8 @@ def weights(request: pytest.FixtureRequest) -> Path:
     kind: type[PipelineMethod] = METHODS.load(request.node.callspec.params["name"])
     embedded = kind.default_recipe.guidance == "embedded"
     plain = "tiny_embedded_pipeline" if embedded else "tiny_pipeline"
-    folder: Path = request.getfixturevalue("tiny_lora_pipeline" if issubclass(kind, LCMLoRA) else plain)
+    others = {LCMLoRA: "tiny_lora_pipeline", StyleGAN: "tiny_gan"}
+    folder: Path = request.getfixturevalue(others.get(kind, plain))
     return folder
 
 

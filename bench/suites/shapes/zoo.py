@@ -24,10 +24,18 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from bench.errors import WeightsError
-from bench.suites.shapes.generator.networks import MAX_TOKENS, make_text_encoders, make_unet, make_vae
+from bench.suites.shapes.generator.networks import (
+    MAX_TOKENS,
+    make_style_generator,
+    make_text_encoders,
+    make_unet,
+    make_vae,
+)
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
 from bench.suites.shapes.info import ZOO
 from methods.distill.lora import save_lora
+from methods.gan import LAYOUT as GAN_LAYOUT
+from methods.gan.pipeline import GanPipeline
 from methods.interface import Recipe
 from methods.pipelines import quiet_libraries
 from methods.recipes import recipe_from_json, recipe_to_json, write_recipe
@@ -59,11 +67,15 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pipeline that the zoo can assemble: the file of its UNet, how it is sampled, the file of its LoRA if any."""
+    """A pipeline that the zoo can assemble: the file of its UNet, how it is sampled, the file of its LoRA if any.
+
+    `pipeline` "gan" is that of a generator, whose file is then `unet`; None is SDXL's.
+    """
 
     unet: str
     recipe: Recipe
     lora: str | None = None
+    pipeline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,13 +170,14 @@ class Zoo:
 
     def _assemble(self, checkpoint: str, folder: Path) -> None:
         entry = self.manifest["checkpoints"][checkpoint]
+        shared = {part: self.tensors(part) for part in ("vae", "text_encoder", "text_encoder_2")}
+        recipe, scaling_factor = recipe_from_json(entry["recipe"]), self.manifest["scaling_factor"]
+        if entry.get("pipeline") == "gan":
+            build_gan(folder, shared, self.tensors(entry["unet"]), scaling_factor=scaling_factor, recipe=recipe)
+            return
+        lora = self.tensors(entry["lora"]) if entry.get("lora") else None
         build_pipeline(
-            folder,
-            {part: self.tensors(part) for part in ("vae", "text_encoder", "text_encoder_2")},
-            self.tensors(entry["unet"]),
-            scaling_factor=self.manifest["scaling_factor"],
-            recipe=recipe_from_json(entry["recipe"]),
-            lora=self.tensors(entry["lora"]) if entry.get("lora") else None,
+            folder, shared, self.tensors(entry["unet"]), scaling_factor=scaling_factor, recipe=recipe, lora=lora
         )
 
 
@@ -182,13 +195,7 @@ def build_pipeline(
     Weights are written in float32, so that stock `from_pretrained(folder)` needs no further argument: left to itself,
     transformers would keep half precision where diffusers would not.
     """
-    words = write_tokenizer(folder / "tokenizer", MAX_TOKENS)
-    vae = make_vae()
-    vae.load_state_dict(shared["vae"])
-    vae.register_to_config(scaling_factor=scaling_factor)
-    encoders = make_text_encoders(len(words), words.bos_token_id, words.eos_token_id)
-    for part, encoder in zip(("text_encoder", "text_encoder_2"), encoders, strict=True):
-        encoder.load_state_dict(shared[part])
+    words, vae, encoders = _shared_parts(folder, shared, scaling_factor)
     projection = unet_tensors.get("time_embedding.cond_proj.weight")
     unet = make_unet(time_cond_proj_dim=None if projection is None else projection.shape[1])
     unet.load_state_dict(unet_tensors)
@@ -198,6 +205,38 @@ def build_pipeline(
         save_lora(folder, lora)
     write_recipe(folder, recipe)
     write_manifest(folder)
+
+
+def build_gan(
+    folder: Path,
+    shared: Mapping[str, Mapping[str, Tensor]],
+    tensors: Mapping[str, Tensor],
+    *,
+    scaling_factor: float,
+    recipe: Recipe,
+) -> None:
+    """Write a `GanPipeline` folder, likewise."""
+    words, vae, encoders = _shared_parts(folder, shared, scaling_factor)
+    generator = make_style_generator()
+    generator.load_state_dict(tensors)
+    with quiet_libraries():
+        GanPipeline(vae, *encoders, words, words, generator).save_pretrained(folder)
+    write_recipe(folder, recipe)
+    write_manifest(folder, GAN_LAYOUT)
+
+
+def _shared_parts(
+    folder: Path, shared: Mapping[str, Mapping[str, Tensor]], scaling_factor: float
+) -> tuple[CLIPTokenizer, Any, tuple[Any, Any]]:
+    """Tokenizer, autoencoder and text encoders, which all pipelines have alike."""
+    words = write_tokenizer(folder / "tokenizer", MAX_TOKENS)
+    vae = make_vae()
+    vae.load_state_dict(shared["vae"])
+    vae.register_to_config(scaling_factor=scaling_factor)
+    encoders = make_text_encoders(len(words), words.bos_token_id, words.eos_token_id)
+    for part, encoder in zip(("text_encoder", "text_encoder_2"), encoders, strict=True):
+        encoder.load_state_dict(shared[part])
+    return words, vae, encoders
 
 
 def stock_pipeline(vae: Any, words: CLIPTokenizer, encoders: tuple[Any, Any], unet: Any) -> StableDiffusionXLPipeline:

@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from bench.suites.shapes import vocabulary as words
+from methods.gan.generator import StyleGenerator
 
 LATENT_CHANNELS = 8
 LATENT_SIZE = words.IMAGE_SIZE // 4
@@ -72,3 +73,17 @@ def make_unet(widths: tuple[int, int] = (64, 80), time_cond_proj_dim: int | None
         projection_class_embeddings_input_dim=6 * ADDITION_TIME_EMBED_DIM + POOLED_WIDTH,
         time_cond_proj_dim=time_cond_proj_dim,
     )
+
+
+def make_style_generator(channels: int = 128) -> StyleGenerator:
+    """The GAN's generator of latents, about as large as the UNet; it is told both encoders' embeddings of a caption."""
+    made: StyleGenerator = StyleGenerator(
+        out_channels=LATENT_CHANNELS,
+        sample_size=LATENT_SIZE,
+        text_width=sum(TEXT_WIDTHS) + POOLED_WIDTH,
+        channels=channels,
+        text_style_width=96,
+        blocks=2,
+        layer_scale=0.1,
+    )
+    return made

@@ -20,12 +20,16 @@ from bench.suites.shapes.training.judging import train_clip, train_eye, train_pr
 from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.stages import train_teacher, train_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE, train_add
+from bench.suites.shapes.training.students.cfg_aware import train_cfg_aware
 from bench.suites.shapes.training.students.dmd2 import dmd2_trainer
+from bench.suites.shapes.training.students.gan import GAN_RECIPE, train_gan
 from bench.suites.shapes.training.students.gd import train_gd
+from bench.suites.shapes.training.students.instaflow import train_instaflow
 from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
 from bench.suites.shapes.training.students.progressive import train_pd
 from bench.suites.shapes.training.students.style import show_plugged, train_style
+from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
 from bench.training.workshop import Workshop
 from methods.distill.draws import Share
@@ -67,6 +71,10 @@ STAGES: dict[str, Stage] = {
     "gd": Stage("student: guidance distillation, one network for all scales", ("teacher",), train_gd, True),
     "dmd2-4": Stage("student: distribution matching, 4 steps", ("teacher",), dmd2_trainer(4), True),
     "dmd2-1": Stage("student: distribution matching, 1 step", ("teacher",), dmd2_trainer(1), True),
+    "instaflow": Stage("student: reflow and distillation into 1 step", ("teacher",), train_instaflow, True),
+    "cfg-aware": Stage("student: guided steps distilled two into one, 8 steps", ("teacher",), train_cfg_aware, True),
+    "ufogen": Stage("student: a GAN on noisy latents, 1 step", ("teacher",), train_ufogen, True),
+    "gan": Stage("a GAN from random weights, 1 step", ("teacher", GAN_RECIPE.features), train_gan, True),
     "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
     "lcm-lora-style": Stage("the same LoRA on the second base: a sheet", ("lcm-lora", "style"), show_plugged),
 }

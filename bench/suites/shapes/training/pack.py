@@ -16,18 +16,23 @@ from torch import Tensor
 from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.students.cfg_aware import CFG_AWARE_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.gd import GD_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
 from bench.suites.shapes.zoo import Checkpoint, LeftOut, Zoo, training_target, write_zoo
 from bench.training.workshop import MADE, Workshop
 from methods.add import ADD
+from methods.cfg_aware import CFGAware
 from methods.dmd2 import DMD2
+from methods.gan import StyleGAN
 from methods.guidance_distillation import GuidanceDistillation
+from methods.instaflow import InstaFlow
 from methods.interface import Recipe, SampleRequest
 from methods.lcm import LCM, LCMLoRA
 from methods.progressive import ProgressiveDistillation
 from methods.sdxl import SDXLEuler
+from methods.ufogen import UFOGen
 
 TEACHER_GUIDANCE_SCALE = 2.5
 """Of 1.5, 2, 2.5 and 3 the one with most exact images on 600 prompts of the validation split."""
@@ -49,10 +54,17 @@ RECIPES = {
     },
     "gd": replace(GuidanceDistillation.default_recipe, guidance_scale=GD_GUIDANCE_SCALE),
     **{f"dmd2-{steps}": replace(DMD2.default_recipe, allowed_steps=(steps, steps)) for steps in DMD2.info.steps},
+    "instaflow": InstaFlow.default_recipe,
+    "cfg-aware": replace(CFGAware.default_recipe, guidance_scale=CFG_AWARE_GUIDANCE_SCALE),
+    "ufogen": UFOGen.default_recipe,
+    "gan": StyleGAN.default_recipe,
 }
 """How each checkpoint of the suite is sampled."""
 
-STUDENTS = ("add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1", "gd", "dmd2-4", "dmd2-1", "style")
+STUDENTS = (
+    "add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1",
+    "gd", "dmd2-4", "dmd2-1", "instaflow", "cfg-aware", "ufogen", "gan", "style",
+)  # fmt: skip
 """In the order in which they are packed while there is room."""
 
 LIMIT_BYTES = 40 * 2**20
@@ -114,7 +126,10 @@ def _bytes(files: Mapping[str, Mapping[str, Tensor]]) -> int:
 def assembled(students: Iterable[str]) -> dict[str, Checkpoint]:
     """What can be assembled: the teacher, every student, and the LoRA on the second base where both are there."""
     names = ("teacher", *students)
-    made = {name: Checkpoint(name, RECIPES.get(name, RECIPES["teacher"])) for name in names}
+    made = {
+        name: Checkpoint(name, RECIPES.get(name, RECIPES["teacher"]), pipeline="gan" if name == "gan" else None)
+        for name in names
+    }
     for name, base in (("lcm-lora", "teacher"), ("lcm-lora-style", "style")):
         if "lcm-lora" in names and base in names:
             made[name] = Checkpoint(base, RECIPES["lcm-lora"], lora="lcm-lora")

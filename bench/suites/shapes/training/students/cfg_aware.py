@@ -1,0 +1,54 @@
+"""Train the student of CFG-aware distillation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from bench.suites.shapes.training.stages import latents
+from bench.suites.shapes.training.students.common import (
+    Conditioned,
+    data_note,
+    denoiser,
+    load_teacher,
+    pipeline,
+    sample_rows,
+)
+from bench.suites.shapes.training.students.lcm import LCM
+from bench.training.workshop import Workshop
+from methods.cfg_aware import CFGAware
+from methods.cfg_aware.objective import CfgAwareObjective, CfgAwareRecipe
+from methods.pipelines import make_scheduler
+
+CFG_AWARE = replace(LCM, steps=600, seed=48)
+"""Half of LCM's images: an image costs four evaluations of the teacher."""
+
+CFG_AWARE_RECIPE = CfgAwareRecipe(guidance_scales=(1.5, 4.0))
+CFG_AWARE_GUIDANCE_SCALE = 2.5
+TEACHER_EVALUATIONS = 4
+"""A training image: two guided steps."""
+
+
+def train_cfg_aware(shop: Workshop) -> None:
+    """Sixteen guided steps into eight guided ones."""
+    torch.manual_seed(CFG_AWARE.seed)
+    teacher = load_teacher(shop)
+    student = copy.deepcopy(teacher.unet).requires_grad_(True)
+    objective = CfgAwareObjective(denoiser(student), denoiser(teacher.unet), CFG_AWARE_RECIPE)
+    batches = Conditioned(latents(shop, CFG_AWARE.batch_size, CFG_AWARE.seed), teacher, with_pixels=False)
+
+    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
+        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
+        pipe.scheduler = make_scheduler(pipe.scheduler.config, CFGAware.default_recipe)
+        return sample_rows(pipe, (CFG_AWARE_RECIPE.student_steps,), CFG_AWARE_GUIDANCE_SCALE)
+
+    averages, made = shop.run(
+        "cfg-aware", objective, batches, CFG_AWARE, data=data_note(CFG_AWARE), grid=grid, measure_every=200
+    )
+    images = CFG_AWARE.steps * CFG_AWARE.batch_size
+    counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}
+    shop.finish("cfg-aware", averages["student"].state_dict(), {**made, **counted, "recipe": vars(CFG_AWARE_RECIPE)})
