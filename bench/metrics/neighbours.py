@@ -10,9 +10,11 @@ another question:
     coverage    the share of reference images whose ball holds some generated image
 
 The reference is fixed, as in all distances here. Precision and density are then means over generated images. Recall and
-coverage are not: a generated image counts by what would be lost without it. For these the pseudo-values are those of
-the exact delete-one jackknife, put back to the mean of the statistic; by Efron and Stein 1981 its variance is, if
-anything, too large.
+coverage are not: a generated image counts by what would be lost without it. Their pseudo-values are those of the
+delete-one jackknife. Its variance is too large (Efron and Stein 1981), for recall by a factor of about four, since the
+balls of neighbours grow and make up for much of a loss; so where the variance of half as many images is smaller, which
+random halves show, the pseudo-values are drawn together to that. It is still a bound: these intervals are up to 1.4
+times too wide.
 
 Distances are computed in tiles, so no matrix of all pairs is ever held, and from products of rows that are centred
 first, in float64.
@@ -26,13 +28,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.metrics.balls import Candidates, FixedBalls, Neighbours, OwnBalls, pseudo_values
 from bench.metrics.kernel_distance import BLOCK, TILE, spans
 from bench.metrics.moments import checked_features
 from bench.metrics.statistics import Array
-
-Indices = NDArray[np.intp]
 
 PRECISION_NEIGHBOURS = 3
 """k of precision and recall in arXiv 1904.06991."""
@@ -40,23 +40,12 @@ PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
 """k of density and coverage in arXiv 2002.09797."""
 
+CANDIDATES = 24
+"""How many neighbours are kept of an image, so that k of them are in a random half of the set (k up to 5: but for one
+image in a thousand), and how many generated images of those that come closest to covering a reference image."""
 
-@dataclass(frozen=True)
-class Neighbours:
-    """The k + 1 nearest of each row in its own set, nearest first: `indices` and squared distances, (N, k + 1) each."""
-
-    indices: Indices
-    squared: Array
-
-    @property
-    def radii(self) -> Array:
-        """(N,): the squared distance to the k-th nearest."""
-        return self.squared[:, -2]
-
-    @property
-    def wider(self) -> Array:
-        """(N,): the squared distance to the next one, to which the ball grows when one of the k is taken away."""
-        return self.squared[:, -1]
+ROUNDING = 16 * np.finfo(np.float64).eps
+"""Squared distances below this share of both squared lengths are those of equal rows."""
 
 
 @dataclass(frozen=True)
@@ -90,124 +79,58 @@ def overlap_of(rows: Array, target: Array, own: Neighbours, theirs: Neighbours) 
     """As `overlap`, from what `nearest` gave for each side, so that a reference is searched once for many cells."""
     n, m = len(rows), len(target)
     counts = np.zeros(n)
-    recall, coverage = _Share(n), _Share(n)
+    closest, tightest = Candidates.none(m, min(CANDIDATES, n)), Candidates.none(m, min(CANDIDATES, n))
     for block in spans(m, BLOCK):
-        in_recall, in_coverage = recall.block(block), coverage.block(block)
         for other in spans(n, TILE):
             squared = squared_distances(target[block], rows[other])
-            inside = squared <= theirs.radii[block, None]
-            counts[other] += inside.sum(axis=0)
-            in_coverage.take(inside, other)
-            inside = squared <= own.radii[other]
-            in_recall.take(inside, other)
-            in_recall.almost((squared <= own.wider[other]) & ~inside, other)
-        recall.close(in_recall, own.indices[:, :-1])
-        coverage.close(in_coverage, None)
+            counts[other] += (squared <= theirs.radii[block, None]).sum(axis=0)
+            closest.merge(block, squared, other.start)
+            tightest.merge(block, _in_radii(squared, own.radii[other]), other.start)
+    reach = np.broadcast_to(theirs.radii[:, None], closest.values.shape)
     return Overlap(
         precision=(counts > 0).astype(np.float64),
-        recall=recall.pseudo_values(m),
-        density=counts / (theirs.squared.shape[1] - 1),
-        coverage=coverage.pseudo_values(m),
+        recall=pseudo_values(OwnBalls(tightest, own), n),
+        density=counts / theirs.k,
+        coverage=pseudo_values(FixedBalls(closest.indices, closest.values <= reach), n),
     )
 
 
 def nearest(features: Array, neighbours: int) -> Neighbours:
-    """The `neighbours` + 1 nearest other rows of each row of (N, D).
+    """The nearest other rows of each row of (N, D).
 
     Raises:
         ValueError: for fewer than `neighbours` + 2 rows.
     """
     rows = checked_features(features)
-    wanted = neighbours + 1
-    if neighbours < 1 or len(rows) < wanted + 1:
+    if neighbours < 1 or len(rows) < neighbours + 2:
         raise ValueError(f"{neighbours} neighbours need at least {neighbours + 2} rows of features, not {len(rows)}")
-    indices = np.empty((len(rows), wanted), dtype=np.intp)
-    squared = np.empty((len(rows), wanted))
+    found = Candidates.none(len(rows), min(max(CANDIDATES, 5 * neighbours), len(rows) - 1))
     for block in spans(len(rows), BLOCK):
-        size = block.stop - block.start
-        best, where = np.full((size, wanted), np.inf), np.zeros((size, wanted), dtype=np.intp)
         for other in spans(len(rows), TILE):
-            found = squared_distances(rows[block], rows[other])
-            _leave_out_itself(found, block, other)
-            best, where = _merge(best, where, found, other.start)
-        squared[block], indices[block] = best, where
-    return Neighbours(indices, squared)
+            squared = squared_distances(rows[block], rows[other])
+            _leave_out_itself(squared, block, other)
+            found.merge(block, squared, other.start)
+    return Neighbours(neighbours, found.indices, found.values)
 
 
 def squared_distances(first: Array, second: Array) -> Array:
-    """(N, D), (M, D) -> (N, M), never below zero."""
+    """(N, D), (M, D) -> (N, M), never below zero; what is within rounding of zero is zero."""
+    sizes = (first * first).sum(axis=1)[:, None] + (second * second).sum(axis=1)
     squared = first @ second.T
     squared *= -2
-    squared += (first * first).sum(axis=1)[:, None]
-    squared += (second * second).sum(axis=1)
-    return np.maximum(squared, 0, out=squared)
+    squared += sizes
+    sizes *= ROUNDING
+    squared[squared < sizes] = 0
+    return squared
+
+
+def _in_radii(squared: Array, radii: Array) -> Array:
+    """Squared distances over the squared radii of the columns; a ball without a radius holds its centre alone."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = squared / radii
+    return np.where(np.isnan(ratio), 0.0, ratio)
 
 
 def _leave_out_itself(squared: Array, block: slice, other: slice) -> None:
     same = np.arange(max(block.start, other.start), min(block.stop, other.stop))
     squared[same - block.start, same - other.start] = np.inf
-
-
-def _merge(best: Array, where: Indices, found: Array, start: int) -> tuple[Array, Indices]:
-    """The nearest of what was known and what was found in the columns from `start` on, nearest first."""
-    wanted = best.shape[1]
-    near = np.argpartition(found, min(wanted, found.shape[1]) - 1, axis=1)[:, :wanted]
-    values = np.concatenate([best, np.take_along_axis(found, near, axis=1)], axis=1)
-    places = np.concatenate([where, near + start], axis=1)
-    order = np.argsort(values, axis=1, kind="stable")[:, :wanted]
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(places, order, axis=1)
-
-
-class _Block:
-    """What one block of reference images meets: how many generated images cover each, which one, and near misses."""
-
-    def __init__(self, size: int) -> None:
-        self.counts = np.zeros(size, dtype=np.intp)
-        self.last = np.zeros(size, dtype=np.intp)
-        self.misses: list[tuple[Indices, Indices]] = []
-
-    def take(self, inside: NDArray[np.bool_], other: slice) -> None:
-        """Columns that cover the rows; `last` is the one that covers a row where it is the only one."""
-        found = inside.sum(axis=1)
-        self.last = np.where(found > 0, inside.argmax(axis=1) + other.start, self.last)
-        self.counts += found
-
-    def almost(self, near: NDArray[np.bool_], other: slice) -> None:
-        """Columns that would cover the rows if their balls grew by one neighbour."""
-        near[self.counts > 1] = False  # leaving one image out does not uncover these
-        of, by = np.nonzero(near)
-        self.misses.append((of, by + other.start))
-
-
-class _Share:
-    """The share of reference images that are covered, and by how much it changes when a generated image is left out."""
-
-    def __init__(self, n: int) -> None:
-        self._n, self._covered = n, 0
-        self._change = np.zeros(n)
-
-    def block(self, block: slice) -> _Block:
-        """An empty tally for a block of reference images."""
-        return _Block(block.stop - block.start)
-
-    def close(self, tally: _Block, neighbours: Indices | None) -> None:
-        """Count a block that has met all generated images.
-
-        `neighbours` (N, k) says whose balls grow when an image is left out; None where the balls do not depend on it.
-        """
-        self._covered += int((tally.counts > 0).sum())
-        alone = tally.counts == 1
-        if neighbours is not None and tally.misses:
-            of, by = (np.concatenate(part) for part in zip(*tally.misses, strict=True))
-            freed = neighbours[by]  # leaving out any of these lets the ball grow
-            rescued = alone[of] & (freed == tally.last[of][:, None]).any(axis=1)
-            alone[of[rescued]] = False
-            open_ = tally.counts[of] == 0
-            pairs = np.unique((of[open_, None] * self._n + freed[open_]).ravel())
-            self._change += np.bincount(pairs % self._n, minlength=self._n)
-        self._change -= np.bincount(tally.last[alone], minlength=self._n)
-
-    def pseudo_values(self, m: int) -> Array:
-        """(N,): the share, less N - 1 times what leaving an image out changes beyond the mean change."""
-        values: Array = self._covered / m - (self._n - 1) * (self._change - self._change.mean()) / m
-        return values
