@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.record import Quantity, Record
 from bench.report.best import MIN_PAIRS, beats, paired_interval
+from bench.report.differences import Difference, differences
 from bench.report.display import Display, digits, number
 from bench.report.frame import label, steps_text
 
@@ -17,18 +18,28 @@ _WORTH_SAYING = 100  # times the prompts there are; beyond that, more prompts ar
 
 @dataclass(frozen=True)
 class Comparison:
-    """What one quantity says about `one` against `other`: `winner` is None where the intervals do not tell."""
+    """What one quantity says about `one` against `other`: `winner` is None where the intervals do not tell.
+
+    `paired` is the comparison image by image, corrected over all quantities compared; None where there are no images.
+    """
 
     column: Display
     one: Record
     other: Record
     winner: Record | None
+    paired: Difference | None = None
 
 
 def compare(one: Record, other: Record, columns: Sequence[Display]) -> list[Comparison]:
     """One comparison a column that both records have."""
     shared = [column for column in columns if one.quantity(column.name) and other.quantity(column.name)]
-    return [Comparison(column, one, other, _winner(one, other, column.name)) for column in shared]
+    paired = {item.column.name: item for item in differences([(one, other)], shared)}
+    return [
+        Comparison(
+            column, one, other, _winner(one, other, column.name, paired.get(column.name)), paired.get(column.name)
+        )
+        for column in shared
+    ]
 
 
 def sentence(one: Record, other: Record, columns: Sequence[Display]) -> str:
@@ -72,7 +83,9 @@ def _difference(one: Record, other: Record, a: Quantity, b: Quantity) -> tuple[f
     return a.value - b.value, math.hypot(a.ci_high - a.ci_low, b.ci_high - b.ci_low) / 2
 
 
-def _winner(one: Record, other: Record, name: str) -> Record | None:
+def _winner(one: Record, other: Record, name: str, paired: Difference | None) -> Record | None:
+    if paired is not None:
+        return {"better": one, "worse": other, "cannot tell": None}[paired.verdict]
     if beats(one, other, name):
         return one
     return other if beats(other, one, name) else None
@@ -102,7 +115,7 @@ def _advice(item: Comparison) -> str:
     other = item.other.quantity(item.column.name)
     if first is None or other is None or first.value == other.value:
         return "no difference"
-    more = more_prompts(item.one, item.other, item.column.name)
+    more = _more(item)
     if more is None:
         return "it has no interval"
     if first.n < MIN_PAIRS:
@@ -110,6 +123,14 @@ def _advice(item: Comparison) -> str:
     if more > _WORTH_SAYING * first.n:
         return "as good as equal"
     return f"about {_rounded(more):,} more prompts would"
+
+
+def _more(item: Comparison) -> int | None:
+    """About how many more prompts would tell."""
+    if item.paired is None or item.paired.images_to_tell is None:
+        return more_prompts(item.one, item.other, item.column.name)
+    prompts = math.ceil(item.paired.images_to_tell * item.paired.prompts / item.paired.n)
+    return max(1, prompts - item.paired.prompts)
 
 
 def _rounded(count: int) -> int:

@@ -72,6 +72,12 @@ class Quantity:
     protocol: Mapping[str, str | int | float]
     parts: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def protocol_hash(self) -> str:
+        """12 hexadecimal digits of the protocol, unit and direction: equal where two scores may stand side by side."""
+        whole = {**self.protocol, "unit": self.unit, "higher_is_better": self.higher_is_better}
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Record:

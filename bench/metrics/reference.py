@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from bench.metrics.distances import Gaussian, gaussian, mean_self_kernel
+from bench.metrics.distances import Gaussian, checked_features, gaussian, mean_self_kernel
+from bench.metrics.neighbours import Neighbours, Overlap, nearest, overlap_of
 from bench.metrics.statistics import Array
 
 
@@ -17,6 +18,7 @@ class Reference:
 
     def __init__(self, features: Array) -> None:
         self.features = features
+        self._neighbours: dict[int, Neighbours] = {}
 
     @cached_property
     def gaussian(self) -> Gaussian:
@@ -27,6 +29,23 @@ class Reference:
     def self_kernel(self) -> float:
         """The mean kernel between two different reference images, for the kernel distance."""
         return mean_self_kernel(self.features)
+
+    @cached_property
+    def centre(self) -> Array:
+        """(D,): the mean feature, which is taken off both sides before distances are computed."""
+        centre: Array = self.features.mean(axis=0)
+        return centre
+
+    def neighbours(self, k: int) -> Neighbours:
+        """The nearest neighbours of each reference image in the set, once for each k."""
+        if k not in self._neighbours:
+            self._neighbours[k] = nearest(self.features - self.centre, k)
+        return self._neighbours[k]
+
+    def overlap(self, features: Array, k: int) -> Overlap:
+        """Precision, recall, density and coverage of generated features (N, D), one number an image each."""
+        rows = checked_features(features) - self.centre
+        return overlap_of(rows, self.features - self.centre, nearest(rows, k), self.neighbours(k))
 
 
 _known: dict[str, Reference] = {}

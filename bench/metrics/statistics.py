@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
+from bench.clusters import RESAMPLES, clustered
+
 Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
@@ -37,23 +39,65 @@ class Estimate:
         return Estimate(max(self.value, bound), max(self.low, bound), max(self.high, bound), self.n)
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
-    """The mean of independent observations with Student's t interval, which covers their expected value.
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE, *, clusters: ArrayLike | None = None) -> Estimate:
+    """The mean of observations with Student's t interval, which covers their expected value.
 
     Args:
         values: (n,) finite numbers, n of at least 2.
         confidence: the share of repetitions in which the interval shall cover, in (0, 1).
+        clusters: (n,) the prompt of each observation, where prompts have several, which are then not independent; None
+            where each observation is.
 
     Raises:
-        ValueError: for fewer than 2 values, or one that is not finite.
+        ValueError: for fewer than 2 values or clusters, or a value that is not finite.
     """
     data = _observations(values, at_least=2)
-    half = _student(confidence, data.size - 1) * data.std(ddof=1) / math.sqrt(data.size)
+    groups = clustered(data, clusters)
+    if len(groups.sums) < 2:
+        raise ValueError("needs at least 2 clusters, not 1")
+    half = _student(confidence, len(groups.sums) - 1) * groups.standard_error
     mean = float(data.mean())
     return Estimate(mean, mean - half, mean + half, data.size)
 
 
-def paired_difference(*, candidate: ArrayLike, baseline: ArrayLike, confidence: float = CONFIDENCE) -> Estimate:
+def bootstrap_interval(
+    values: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    clusters: ArrayLike | None = None,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """The mean with the bias-corrected and accelerated bootstrap interval (SciPy's), over prompts drawn anew.
+
+    It follows skewed data where Student's t does not. It is for means over images only: a distance between sets is no
+    mean, and resampling re-biases it.
+
+    Args:
+        values: (n,) finite numbers, n of at least 2.
+        rng: draws the resamples; the same state gives the same interval.
+        clusters: as in `mean_interval`: all images of a prompt are drawn together.
+        confidence: as in `mean_interval`.
+        resamples: how many bootstrap samples.
+
+    Raises:
+        ValueError: as `mean_interval`.
+    """
+    data = _observations(values, at_least=2)
+    groups = clustered(data, clusters)
+    if len(groups.sums) < 2:
+        raise ValueError("needs at least 2 clusters, not 1")
+    low, high = groups.bootstrap(rng, confidence, resamples)
+    return Estimate(float(data.mean()), low, high, data.size)
+
+
+def paired_difference(
+    *,
+    candidate: ArrayLike,
+    baseline: ArrayLike,
+    confidence: float = CONFIDENCE,
+    clusters: ArrayLike | None = None,
+) -> Estimate:
     """Mean of candidate minus baseline over pairs (same prompt, same seed), with Student's t interval.
 
     What a pair shares cancels, so this is narrower than two separate intervals would suggest wherever the pairs agree.
@@ -62,6 +106,7 @@ def paired_difference(*, candidate: ArrayLike, baseline: ArrayLike, confidence: 
         candidate: (n,) one number an image.
         baseline: (n,) the same images' numbers under the other method, in the same order.
         confidence: as in `mean_interval`.
+        clusters: as in `mean_interval`.
 
     Raises:
         ValueError: for lengths that differ, fewer than 2 pairs, or a number that is not finite.
@@ -69,7 +114,7 @@ def paired_difference(*, candidate: ArrayLike, baseline: ArrayLike, confidence: 
     first, second = _observations(candidate, at_least=2), _observations(baseline, at_least=2)
     if first.size != second.size:
         raise ValueError(f"pairs need equal lengths, not {first.size} and {second.size}")
-    return mean_interval(first - second, confidence)
+    return mean_interval(first - second, confidence, clusters=clusters)
 
 
 def share_interval(successes: float, n: int, confidence: float = CONFIDENCE) -> Estimate:

@@ -128,9 +128,14 @@ def digits(column: Display, records: Iterable[Record]) -> int:
     found = [quantity for record in records if (quantity := record.quantity(column.name)) is not None]
     widths = [(item.ci_high - item.ci_low) / 2 * column.factor for item in found if item.ci_high > item.ci_low]
     if widths:
-        return min(5, max(0, 1 - math.floor(round(math.log10(statistics.median(widths)), 9))))
+        return digits_of(statistics.median(widths))
     whole = all(float(item.value * column.factor).is_integer() for item in found)
     return 0 if whole else 1
+
+
+def digits_of(half_width: float) -> int:
+    """Digits after the point that show two significant ones of `half_width`, at most 5."""
+    return 0 if half_width <= 0 else min(5, max(0, 1 - math.floor(round(math.log10(half_width), 9))))
 
 
 def number(value: float, places: int) -> str:

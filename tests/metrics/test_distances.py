@@ -193,7 +193,8 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(8)
     features, target = rng.normal(size=(23, 4)), rng.normal(size=(31, 4))
     whole = kernel_pseudo_values(features, reference=target, reference_self=mean_self_kernel(target))
-    monkeypatch.setattr("bench.metrics.distances.BLOCK", 7)
+    monkeypatch.setattr("bench.metrics.kernel_distance.BLOCK", 7)
+    monkeypatch.setattr("bench.metrics.kernel_distance.TILE", 5)
     blocked = kernel_pseudo_values(features, reference=target, reference_self=mean_self_kernel(target))
     np.testing.assert_allclose(blocked, whole, rtol=1e-12)
 

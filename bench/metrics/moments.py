@@ -1,0 +1,147 @@
+"""Mean and covariance of features, in float64, and a factor of the covariance that knows its rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg.lapack import dpstrf
+
+from bench.metrics.statistics import Array
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A triangular factor of a covariance C: `C[order][:, order] = lower @ lower.T` with `lower` (D, rank)."""
+
+    lower: Array
+    order: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        """How many directions have variance beyond rounding."""
+        return int(self.lower.shape[1])
+
+    @cached_property
+    def unordered(self) -> Array:
+        """(D, rank): F with C = F F', in the order of the features."""
+        rows = np.empty_like(self.lower)
+        rows[self.order] = self.lower
+        return rows
+
+
+class Gaussian:
+    """Mean (D,) and unbiased covariance (D, D) of `n` features.
+
+    Args:
+        mean: (D,).
+        covariance: (D, D); may be left out where `thin` is given, and is then computed when somebody asks for it.
+        n: how many rows of features there were.
+        thin: (R, D) with `thin.T @ thin` the covariance, where there are fewer rows than dimensions: the centred rows
+            divided by the root of n - 1.
+    """
+
+    def __init__(self, mean: Array, covariance: Array | None, n: int, thin: Array | None = None) -> None:
+        if covariance is None and thin is None:
+            raise ValueError("a Gaussian needs a covariance or centred rows")
+        self.mean, self.n, self.thin = mean, n, thin
+        self._covariance = covariance
+
+    @cached_property
+    def covariance(self) -> Array:
+        """(D, D), unbiased."""
+        if self._covariance is not None:
+            return self._covariance
+        assert self.thin is not None
+        product: Array = self.thin.T @ self.thin
+        return product
+
+    @cached_property
+    def trace(self) -> float:
+        """The sum of the variances."""
+        return float(np.trace(self.covariance)) if self.thin is None else float((self.thin**2).sum())
+
+    @cached_property
+    def factor(self) -> Factor:
+        """Cholesky's factor with pivoting, which stops at the numerical rank (LAPACK's `pstrf`)."""
+        lower, pivots, rank, info = dpstrf(self.covariance, lower=1)
+        if info < 0:
+            raise ValueError("the covariance cannot be factored: it must be a square matrix of finite numbers")
+        return Factor(np.tril(lower)[:, : int(rank)], np.asarray(pivots, dtype=np.intp) - 1)
+
+    @property
+    def most_rank(self) -> int:
+        """The rank of the covariance, or a bound for it where the rows tell without factoring."""
+        return self.factor.rank if self.thin is None else min(len(self.thin) - 1, self.thin.shape[1])
+
+
+class Moments:
+    """Running mean and covariance in float64, a block of rows at a time.
+
+    Blocks combine as in Chan, Golub and LeVeque 1983, without the cancellation of raw second moments.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._mean: Array | None = None
+        self._scatter: Array | None = None
+
+    def add(self, features: Array) -> Moments:
+        """Take rows (N, D).
+
+        Raises:
+            ValueError: for a width other than before, or numbers that are not finite.
+        """
+        rows = checked_features(features)
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        scatter = centred.T @ centred
+        if self._mean is None or self._scatter is None:
+            self.n, self._mean, self._scatter = len(rows), mean, scatter
+            return self
+        if len(mean) != len(self._mean):
+            raise ValueError(f"features of width {len(mean)} after width {len(self._mean)}")
+        total, shift = self.n + len(rows), mean - self._mean
+        self._scatter = self._scatter + scatter + np.outer(shift, shift) * (self.n * len(rows) / total)
+        self._mean = self._mean + shift * (len(rows) / total)
+        self.n = total
+        return self
+
+    def gaussian(self) -> Gaussian:
+        """The statistics of all rows so far.
+
+        Raises:
+            ValueError: for fewer than 2 rows, which have no covariance.
+        """
+        if self._mean is None or self._scatter is None or self.n < 2:
+            raise ValueError(f"a covariance needs at least 2 rows of features, not {self.n}")
+        return Gaussian(self._mean, self._scatter / (self.n - 1), self.n)
+
+
+def gaussian(features: Array) -> Gaussian:
+    """The statistics of rows (N, D); with N <= D the rows themselves are kept in the place of their covariance.
+
+    Raises:
+        ValueError: for fewer than 2 rows, or numbers that are not finite.
+    """
+    rows = checked_features(features)
+    n, width = rows.shape
+    if n < 2 or n > width:
+        return Moments().add(rows).gaussian()
+    mean = rows.mean(axis=0)
+    return Gaussian(mean, None, n, (rows - mean) / np.sqrt(n - 1))
+
+
+def checked_features(features: Array) -> Array:
+    """float64 (N, D).
+
+    Raises:
+        ValueError: for another number of axes, no rows, or numbers that are not finite.
+    """
+    rows = np.asarray(features, dtype=np.float64)
+    if rows.ndim != 2 or len(rows) == 0:
+        raise ValueError(f"features must be (N, D) with N of at least 1, not {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ValueError("features must be finite; the images or the extractor gave NaN or infinity")
+    return rows
