@@ -34,7 +34,7 @@ from bench.suites.shapes.generator.networks import (
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
 from bench.suites.shapes.info import ZOO
 from methods.distill.lora import save_lora
-from methods.gan import LAYOUT as GAN_LAYOUT
+from methods.gan import FAMILY as GAN_FAMILY
 from methods.gan.pipeline import GanPipeline
 from methods.interface import Recipe
 from methods.pipelines import quiet_libraries
@@ -222,7 +222,7 @@ def build_gan(
     with quiet_libraries():
         GanPipeline(vae, *encoders, words, words, generator).save_pretrained(folder)
     write_recipe(folder, recipe)
-    write_manifest(folder, GAN_LAYOUT)
+    write_manifest(folder, GAN_FAMILY)
 
 
 def _shared_parts(
