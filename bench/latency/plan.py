@@ -11,13 +11,13 @@ from bench.architectures import Architecture
 from bench.errors import UsageError
 from bench.folder import OutFolder
 from bench.latency.modes import EAGER, Mode, parse_mode
-from bench.plan import DEVICES, DTYPES, MAX_BATCH_SIZE, RunRequest, resolve_device
+from bench.plan import DEVICES, DTYPES, MAX_BATCH_SIZE, resolve_device
 from bench.record import Cell
 from bench.suites.info import SuiteInfo
 from methods.names import NameTable
 
 RANDOM = "random"
-DEFAULT_SUITE = RunRequest.suite
+DEFAULT_SUITE = "shapes"
 FOLDER = "latency"
 """What the marker of an out folder of this command says."""
 PROMPTS = 16
@@ -112,13 +112,14 @@ def make_latency_plan(request: LatencyRequest, known: NameTable | None = None) -
     batches = _batch_sizes(request.batch_size)
     height, width = _size(request)
     architecture = None if request.family is None else architectures.load(request.family)
-    suite = None if architecture is not None else registry.suite_info(request.suite or DEFAULT_SUITE)
+    asked = request.suite or DEFAULT_SUITE
+    suite = None if architecture is not None else registry.suite_info(asked)
     weights = options.folders(folders, methods)
     out = OutFolder(request.out if request.out is not None else Path("runs") / FOLDER, FOLDER)
     out.check()
     device = resolve_device(request.device)
     _check_modes(modes, device)
-    name = f"{architecture.name}-{RANDOM}" if architecture is not None else (request.suite or DEFAULT_SUITE)
+    name = f"{architecture.name}-{RANDOM}" if architecture is not None else asked
     cells = tuple(
         Cell(
             suite=name,

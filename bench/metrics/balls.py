@@ -140,13 +140,14 @@ class OwnBalls(Balls):
         """Balls grow to the next neighbour when one of their k is left out."""
         own = self._own
         wider = own.squared[:, own.k][self.candidates]
-        near = ~self.inside & (self._squared <= wider)
+        near: Mask = np.logical_and(~self.inside, self._squared <= wider)
         of, by = np.nonzero(near)
         freed = own.indices[self.candidates[of, by], : own.k]
         sole = self.candidates[np.arange(len(alone)), self.inside.argmax(axis=1)]
         stays = np.zeros_like(alone)
         stays[of[(freed == sole[of][:, None]).any(axis=1)]] = True
-        open_ = ~self.inside.any(axis=1)[of]
+        outside: Mask = np.logical_not(np.any(self.inside, axis=1))
+        open_ = outside[of]
         pairs = np.unique(np.stack([np.repeat(of[open_], own.k), freed[open_].ravel()]), axis=1)
         return alone & stays, pairs[1]
 

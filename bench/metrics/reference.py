@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
+from bench.metrics.balls import Neighbours
 from bench.metrics.distances import Gaussian, checked_features, gaussian, mean_self_kernel
-from bench.metrics.neighbours import Neighbours, Overlap, nearest, overlap_of
+from bench.metrics.neighbours import Overlap, nearest, overlap_of
 from bench.metrics.statistics import Array
 
 
