@@ -146,7 +146,7 @@ class OwnBalls(Balls):
         sole = self.candidates[np.arange(len(alone)), self.inside.argmax(axis=1)]
         stays = np.zeros_like(alone)
         stays[of[(freed == sole[of][:, None]).any(axis=1)]] = True
-        open_ = ~self.inside.any(axis=1)[of]
+        open_ = (self.inside.sum(axis=1) == 0)[of]
         pairs = np.unique(np.stack([np.repeat(of[open_], own.k), freed[open_].ravel()]), axis=1)
         return alone & stays, pairs[1]
 
