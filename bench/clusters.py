@@ -76,7 +76,7 @@ def clustered(values: ArrayLike, clusters: ArrayLike | None = None) -> Clustered
     if len(groups) != len(data):
         raise ValueError(f"{len(data)} values came with {len(groups)} clusters")
     _, places, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    sums: Array = np.bincount(places, weights=data).astype(np.float64)
+    sums = np.asarray(np.bincount(places, weights=data), dtype=np.float64)
     return Clustered(sums, counts.astype(np.float64))
 
 

@@ -18,7 +18,9 @@ from bench.runner import Loaded, requests_of
 from bench.suites.interface import Suite
 from methods.interface import SampleRequest
 from methods.names import NameTable
+from methods.registry import is_released
 from methods.sampling import PipelineMethod
+from methods.weights import SDXL
 
 PROMPT = "a lighthouse on a cliff above a stormy sea, seen from a small boat at dusk"
 """What networks with random weights are asked for; every prompt is padded to the same length."""
@@ -54,7 +56,8 @@ class Loader:
 
     def _random(self, cell: Cell, cls: Any) -> Loaded:
         architecture = self._plan.architecture
-        if architecture is None or not issubclass(cls, PipelineMethod):
+        stock = issubclass(cls, PipelineMethod) and cls.family is SDXL and not is_released(cell.method)
+        if architecture is None or not stock:
             raise UsageError(f"{cell.method} is no recipe on a stock pipeline; it cannot be built with random weights")
         embedded = cls.default_recipe.guidance == "embedded"
         key = (architecture.sha256, embedded, cell.device, cell.dtype)

@@ -146,8 +146,7 @@ class OwnBalls(Balls):
         sole = self.candidates[np.arange(len(alone)), self.inside.argmax(axis=1)]
         stays = np.zeros_like(alone)
         stays[of[(freed == sole[of][:, None]).any(axis=1)]] = True
-        outside: Mask = np.logical_not(np.any(self.inside, axis=1))
-        open_ = outside[of]
+        open_ = (self.inside.sum(axis=1) == 0)[of]
         pairs = np.unique(np.stack([np.repeat(of[open_], own.k), freed[open_].ravel()]), axis=1)
         return alone & stays, pairs[1]
 

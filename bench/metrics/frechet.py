@@ -21,7 +21,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from bench.errors import FewstepError
 from bench.judging import FeatureExtractor
 from bench.metrics.collecting import score
-from bench.metrics.distances import Gaussian, frechet_interval, frechet_pseudo_values, gaussian
+from bench.metrics.distances import Gaussian, frechet_infinity, frechet_interval, frechet_pseudo_values, gaussian
 from bench.metrics.generated import GeneratedFeatures
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
 from bench.metrics.reference import Reference
@@ -39,7 +39,7 @@ class FrechetShapes(Metric):
     """The Frechet distance between the features of generated and of reference images; lower is better.
 
     `per_image` holds pseudo-values whose mean is the distance. `parts` holds the distance according to clean-fid and to
-    torchmetrics; one that cannot (clean-fid refuses some singular covariances) is left out.
+    torchmetrics, where each can (clean-fid refuses some singular covariances), and FD-infinity.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -70,8 +70,16 @@ class FrechetShapes(Metric):
             # the bias depends on n, so distances of different n are not compared
             self._generated.protocol(n=self._generated.n),
             per_image=pseudo,
-            parts=cross_checks(generated, reference),
+            parts={**cross_checks(generated, reference), **_infinity(generated, reference)},
         )
+
+
+def _infinity(generated: Array, reference: Reference) -> dict[str, float]:
+    """FD-infinity, where there are images enough to take halves."""
+    if len(generated) < 4:
+        return {}
+    rng = np.random.default_rng(0)  # the same images give the same number
+    return {"fd-infinity": frechet_infinity(generated, reference=reference.gaussian, rng=rng)}
 
 
 def cross_checks(generated: Array, reference: Reference) -> dict[str, float]:

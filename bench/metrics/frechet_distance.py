@@ -20,6 +20,7 @@ infinitely many images).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -45,17 +46,14 @@ def frechet_distance(*, generated: Gaussian, reference: Gaussian) -> float:
 
 def root_overlap(one: Gaussian, other: Gaussian) -> float:
     """Tr (C_one C_other)^(1/2), the same for both orders."""
-    small, large = sorted((one, other), key=lambda side: side.most_rank)
-    if small.most_rank == 0:
-        return 0.0
-    product = _product(small, large)
-    values = eigvalsh(product, overwrite_a=True, check_finite=False)
-    values = values[len(values) - small.most_rank :]  # centred rows have one direction less than there are rows
-    noise = NOISE * values[-1]
-    off = np.minimum(np.sqrt(noise), noise / np.sqrt(values.clip(min=noise))).sum() if noise > 0 else 0.0
-    if off <= TOLERATED * (one.trace + other.trace):
-        return float(np.sqrt(values.clip(min=0)).sum())
-    return float(svdvals(_rows(small) @ _rows(large).T, overwrite_a=True, check_finite=False).sum())
+    for small, large in _orders(one, other):
+        values = eigvalsh(_product(small, large), overwrite_a=True, check_finite=False)
+        values = values[len(values) - small.most_rank :]  # centred rows have one direction less than there are rows
+        noise = NOISE * values.max(initial=0.0)
+        off = np.minimum(np.sqrt(noise), noise / np.sqrt(values.clip(min=noise))).sum() if noise > 0 else 0.0
+        if off <= TOLERATED * (one.trace + other.trace):
+            return float(np.sqrt(values.clip(min=0)).sum())
+    return float(svdvals(_rows(one) @ _rows(other).T, overwrite_a=True, check_finite=False).sum())
 
 
 def frechet_pseudo_values(features: Array, *, reference: Gaussian) -> Array:
@@ -134,6 +132,16 @@ def frechet_infinity(features: Array, *, reference: Gaussian, rng: np.random.Gen
     return float(whole - (np.mean(halves) - whole) / far / n)
 
 
+def _orders(one: Gaussian, other: Gaussian) -> Iterator[tuple[Gaussian, Gaussian]]:
+    """Whose factor F to take, the cheapest first: the fewer rows, or `other`; then the one of the lower rank."""
+    with_rows = [side for side in (one, other) if side.thin is not None]
+    first = min(with_rows, key=lambda side: side.most_rank) if with_rows else other
+    yield first, one if first is other else other
+    second = min((one, other), key=lambda side: side.most_rank)
+    if second is not first:
+        yield second, one if second is other else other
+
+
 def _product(small: Gaussian, large: Gaussian) -> Array:
     """The symmetric F' C F with F of `small` and C of `large`; of a triangular F only the lower triangle is right."""
     if small.thin is not None:
@@ -145,7 +153,7 @@ def _product(small: Gaussian, large: Gaussian) -> Array:
 
 def _sandwiched(factor: Factor, covariance: Array) -> Array:
     """lower' C lower; by LAPACK's `sygst`, lower triangle only, where the factor is square."""
-    ordered = np.asfortranarray(covariance[np.ix_(factor.order, factor.order)])
+    ordered = covariance.take(factor.order, axis=0).take(factor.order, axis=1).T  # symmetric; Fortran's order
     if factor.rank < len(ordered):
         narrow: Array = factor.lower.T @ ordered @ factor.lower
         return narrow

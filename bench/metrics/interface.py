@@ -39,7 +39,7 @@ class Score:
 
     `protocol` holds what two scores must share to be compared. `per_image` (n,) are numbers in the value's unit whose
     mean is the value, for paired comparisons (pseudo-values where it is a distance between sets); `parts` are
-    cross-checks by other libraries, never shown as the value.
+    cross-checks by other libraries and what stands beside the value, never shown as the value.
     """
 
     quantity: str

@@ -231,7 +231,7 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
-    """What made the record, as far as it says so in plain values; and cross-checks by other libraries."""
+    """What made the record, as far as it says so in plain values; and what stands beside its scores."""
     facts = [
         (name, str(value))
         for name, value in _flat(record.provenance)

@@ -57,14 +57,19 @@ def test_singular_sets_have_the_distance_of_their_own_dimensions(n: int, m: int,
 
 def test_what_the_singular_values_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: eigenvalues alone carry the root of the rounding in every direction without variance."""
-    first, second = sets(200, 200, 8)
-    first[:, 5:], second[:, :3] = 0.0, 0.0  # ranks 5 and 5 that share 2 directions
-    one, other = streamed(first @ rotation(8, 400)), streamed(second @ rotation(8, 400))
-    expected = distance(gaussian(first), gaussian(second))
-    exact = abs(distance(one, other) - expected)
-    assert exact < EXACT * expected
-    monkeypatch.setattr(module, "TOLERATED", 1.0)
-    assert abs(distance(one, other) - expected) > 30 * exact
+    first, second = sets(200, 200, 60)
+    first[:, 35:], second[:, :25] = 0.0, 0.0  # ranks 35 and 35 that share 10 directions
+    one, other = streamed(first @ rotation(60, 200)), streamed(second @ rotation(60, 200))
+    found = {}
+    for tolerated in (0.0, module.TOLERATED, 1.0):  # always singular values, as it is, never
+        monkeypatch.setattr(module, "TOLERATED", tolerated)
+        found[tolerated] = distance(one, other)
+        if tolerated == 0.0:
+            expected = distance(gaussian(first), gaussian(second))
+    always, as_is, never = (abs(value - expected) for value in found.values())
+    assert always < 1e-12 * expected
+    assert as_is <= 1e-8 * (one.trace + other.trace)
+    assert never > 30 * always
 
 
 def test_fewer_images_than_dimensions_on_either_side() -> None:

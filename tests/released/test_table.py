@@ -54,9 +54,11 @@ def test_no_two_rows_answer_for_the_same_step_count() -> None:
 
 def test_every_method_of_released_weights_has_a_row_and_every_row_a_method() -> None:
     listed = {name for name in METHODS.names() if METHODS.entry(name).source is None}
-    assert {row.method for row in ROWS} == listed
-    assert {name for name in listed if is_released(name)} == listed - {
+    trained_here_alone = {"gd", "cfg-aware", "ufogen", "gan"}
+    assert {row.method for row in ROWS} == listed - trained_here_alone
+    assert {name for name in listed if is_released(name)} == listed - trained_here_alone - {
         "sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpm", "sdxl-dpmpp", "sdxl-unipc", "lcm", "lcm-lora", "pd", "add",
+        "dmd2", "instaflow",
     }  # fmt: skip
 
 

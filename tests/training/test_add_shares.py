@@ -31,7 +31,7 @@ def add(dtype: torch.dtype) -> AddObjective:
     features = FrozenFeatures(make_eye(eye), eye.depths)
     for network in (student, teacher, vae, features):
         network.to(dtype)
-    objective = AddObjective(denoiser(student), denoiser(teacher), vae, features, AddRecipe())
+    objective = AddObjective(denoiser(student), denoiser(teacher), vae, features, AddRecipe(head_norm="none"))
     objective.discriminator.to(dtype)
     return objective
 
