@@ -117,7 +117,7 @@ def test_another_recipe_beside_the_weights_is_refused(
 @pytest.mark.parametrize(
     ("options", "status", "told"),
     [
-        (["--methods", "lightning"], 2, "'lightning' has released weights alone; name their family with --family (sdxl)"),
+        (["--methods", "lightning"], 2, "has released weights alone; name their family with --family (sdxl)"),
         (["--methods", "dmd2", "--family", "sd15"], 2, "'dmd2' has no checkpoint of family 'sd15'; it has sdxl"),
         (["--methods", "add", "--family", "sdlx"], 2, "did you mean 'sdxl'?"),
         (["--methods", "add", "--family", "sd15"], 2, "No public weights"),
