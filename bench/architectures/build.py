@@ -48,9 +48,10 @@ def build_pipeline(
     networks = empty_networks(architecture, embedded_guidance=embedded_guidance)
     _check_memory(architecture.name, parameter_count(networks) * dtype.itemsize, device, dtype)
     block = torch.randn(_BLOCK, generator=torch.Generator().manual_seed(0)).to(device, dtype)
-    for network in networks.values():
-        _fill(network, block)
-        network.to(device=device, dtype=dtype).eval().requires_grad_(False)  # buffers; the weights are there already
+    with quiet_libraries():
+        for network in networks.values():
+            _fill(network, block)
+            network.to(device=device, dtype=dtype).eval().requires_grad_(False)  # buffers; the weights are there
     return _assemble(architecture, networks)
 
 
