@@ -61,7 +61,10 @@ class Judgement:
         asked: bool = False,
     ) -> None:
         self._prompts = prompts
-        self._classes: dict[str, type[Metric]] = {name: registry.METRICS.load(name) for name in metrics}
+        self._classes: dict[str, type[Metric]] = {
+            name: registry.METRICS.load_subclass(name, Metric)  # type: ignore[type-abstract]
+            for name in metrics
+        }
         judges = suite.judges(torch.device(device))
         extractor = judges.recogniser
         wanted = extractor is not None and any(metric.info.needs_reference for metric in self._classes.values())

@@ -7,12 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench import registry
-from bench.errors import UsageError
+from bench.errors import UsageError, WeightsError
 from bench.folder import OutFolder
 from bench.record import Cell
 from bench.suites.info import SuiteInfo
+from methods.hub.memory import OFFLOADS
+from methods.hub.resolve import resolve
 from methods.names import NameTable
 
 MAX_STEPS = 1000
@@ -40,6 +43,8 @@ class RunRequest:
     metrics: str | None = None
     guidance_scale: float | None = None
     weights: Sequence[str] = ()
+    offload: str = "none"
+    slicing: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,8 @@ class Plan:
     """The cells to measure, methods x steps, in the order asked for, all under one protocol.
 
     `metrics_asked` says that the metrics were named by the user, so that one which cannot be had is an error; `weights`
-    maps a method to the folder that replaces the suite's checkpoint.
+    maps a method to the folder, or the single file, that replaces the suite's checkpoint, and `hub_ids` to its name
+    where that is one on the hub. `offload` and `slicing` save memory and cost time (`methods.loading`).
     """
 
     suite: SuiteInfo
@@ -57,6 +63,15 @@ class Plan:
     force: bool = False
     weights: Mapping[str, Path] = field(default_factory=dict)
     metrics_asked: bool = False
+    hub_ids: Mapping[str, str] = field(default_factory=dict)
+    offload: str = "none"
+    slicing: bool = False
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How weights are loaded, where that is not the ordinary way: it stands in records, as it costs time."""
+        given = {"offload": self.offload, "slicing": self.slicing}
+        return {name: value for name, value in given.items() if value not in ("none", False)}
 
     @property
     def limit(self) -> int:
@@ -73,7 +88,11 @@ class Plan:
         if cell.guidance_scale is not None:
             parts.append(f"--guidance-scale {cell.guidance_scale:g}")
         if cell.method in self.weights:
-            parts.append(f"--weights {cell.method}=FOLDER")
+            parts.append(f"--weights {cell.method}={self.hub_ids.get(cell.method, 'FOLDER')}")
+        if self.offload != "none":
+            parts.append(f"--offload {self.offload}")
+        if self.slicing:
+            parts.append("--slicing")
         return " ".join(parts)
 
 
@@ -94,18 +113,33 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     _between("--batch-size", request.batch_size, 1, MAX_BATCH_SIZE)
     _choice("--device", request.device, DEVICES)
     _choice("--dtype", request.dtype, DTYPES)
+    _choice("--offload", request.offload, OFFLOADS)
     suite = registry.suite_info(request.suite)
     limit = _limit(request.limit, suite)
-    weights = _weights(request.weights, methods)
+    named = _named_weights(request.weights, methods)
+    weights = {method: _resolved(text, method) for method, text in named.items()}
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
     device = resolve_device(request.device)
+    if request.offload != "none" and device == "cpu":
+        raise UsageError(f"--offload {request.offload} needs a GPU; leave it out on a CPU")
     cells = tuple(
         Cell(suite.name, method, count, guidance_scale, request.seed, limit, device, request.dtype, request.batch_size)
         for method in methods
         for count in steps
     )
-    return Plan(suite, cells, metrics or suite.metrics, out, request.force, weights, metrics_asked=metrics is not None)
+    return Plan(
+        suite,
+        cells,
+        metrics or suite.metrics,
+        out,
+        request.force,
+        weights,
+        metrics_asked=metrics is not None,
+        hub_ids={method: text for method, text in named.items() if not Path(text).expanduser().exists()},
+        offload=request.offload,
+        slicing=request.slicing,
+    )
 
 
 def resolve_device(device: str) -> str:
@@ -197,17 +231,27 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     return limit
 
 
-def _weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, Path]:
-    weights: dict[str, Path] = {}
+def _named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
     for item in items:
-        method, equals, folder = item.partition("=")
-        if not equals or not folder:
-            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm")
+        method, equals, text = item.partition("=")
+        if not equals or not text:
+            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm, nor a hub id")
         if method not in methods:
             raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
-        if method in weights:
+        if method in named:
             raise UsageError(f"--weights names {method!r} twice; name it once")
-        if not Path(folder).is_dir():
-            raise UsageError(f"--weights {item!r}: there is no folder {folder}")
-        weights[method] = Path(folder)
-    return weights
+        named[method] = text
+    return named
+
+
+def _resolved(text: str, method: str) -> Path:
+    """The folder or file that `text` names.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    try:
+        return resolve(text)
+    except WeightsError as error:
+        raise UsageError(f"--weights {method}={text}: {error}") from error

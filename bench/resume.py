@@ -53,6 +53,8 @@ class Resume:
             return False
         if record.provenance.get("origin") != self.origin(cell):
             return False
+        if record.provenance.get("loading", {}) != self._plan.loading:
+            return False
         return record.status == "unsupported" or set(self._plan.metrics) <= _covered(record.provenance)
 
     @cached_property

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +23,11 @@ from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
 from bench.suites.interface import Suite
+from methods.bases import Bases
+from methods.hub.resolve import pipeline_folder
+from methods.hub.views import sources_of
 from methods.interface import Method, SampleRequest
+from methods.loading import Loading, loading
 from methods.names import NameTable
 
 SHEET_IMAGES = 16
@@ -61,10 +65,11 @@ def requests_of(cell: Cell, prompts: Sequence[Prompt], size: int) -> list[Sample
 
 @dataclass(frozen=True)
 class Loaded:
-    """A method ready to sample, with the hash of the weights it was loaded from."""
+    """A method ready to sample, with the hash of the weights it was loaded from, and where those come from."""
 
     method: Method
     weights: str
+    sources: Sequence[Mapping[str, Any]] = ()
 
 
 Loader = Callable[[Cell], Loaded]
@@ -78,7 +83,7 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
     Raises:
         FewstepError: where the suite itself (prompts, judges) cannot be had; no cell was begun then.
     """
-    suite = cast(Suite, registry.SUITES.load(plan.suite.name)())
+    suite = registry.SUITES.load_subclass(plan.suite.name, Suite)()  # type: ignore[type-abstract]
     prompts = suite.prompts(plan.limit)
     check_prompts(prompts)
     plan.out.prepare()
@@ -108,15 +113,21 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
 def _loader(plan: Plan, suite: Suite) -> Loader:
     """Loads by name from the suite's checkpoint or the folder given, once for consecutive cells of a checkpoint."""
     last: dict[str, Loaded] = {}
+    bases = Bases()
+    options = Loading(plan.offload, plan.slicing, bases)
 
     def load(cell: Cell) -> Loaded:
-        cls, given = _methods().load(cell.method), plan.weights.get(cell.method)
+        cls = _methods().load_subclass(cell.method, Method)  # type: ignore[type-abstract]
+        given = plan.weights.get(cell.method)
         name = cell.method if given else cls.info.checkpoint(cell.num_inference_steps)
         if name not in last:
             last.clear()  # free the last method before the next one is loaded
-            folder = given or suite.checkpoint(name)
-            method = cls.load(folder, device=torch.device(cell.device), dtype=getattr(torch, cell.dtype))
-            last[name] = Loaded(method, provenance.folder_hash(folder))
+            folder = pipeline_folder(given, lambda: suite.checkpoint("sdxl")) if given else suite.checkpoint(name)
+            device, dtype = torch.device(cell.device), getattr(torch, cell.dtype)
+            bases.let_go(folder, device, dtype)
+            with loading(options):
+                method = cls.load(folder, device=device, dtype=dtype)
+            last[name] = Loaded(method, provenance.folder_hash(folder), sources_of(folder))
         return last[name]
 
     return load
@@ -140,10 +151,14 @@ class _Bench:
     def measure(self, cell: Cell, origin: Mapping[str, Any]) -> Record:
         """The record of `cell`: ok, unsupported with the method's reason, or failed with the error's."""
         about: dict[str, Any] = {**self._facts, "command": self._plan.command(cell), "origin": dict(origin)}
+        if self._plan.loading:
+            about["loading"] = self._plan.loading
         try:
             self._observer.stage("loading the method")
             loaded = self._load(cell)
             about["weights"] = loaded.weights
+            if loaded.sources:
+                about["sources"] = provenance.plain(loaded.sources)
             about["recipe"] = provenance.plain(loaded.method.recipe)
             whole = requests_of(cell, self._prompts, len(self._prompts))[0]
             reason = loaded.method.unsupported(whole)

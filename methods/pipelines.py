@@ -13,14 +13,17 @@ import diffusers
 import torch
 from diffusers import SchedulerMixin, StableDiffusionXLPipeline
 from diffusers.utils import logging as diffusers_logging
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
 from methods.errors import WeightsError
 from methods.interface import Recipe
+from methods.loading import check_room, current
+from methods.misfit import misfit
 from methods.recipes import read_recipe, write_recipe
-from methods.weights import LORA, NETWORKS, check_folder, stored_names
+from methods.weights import LORA, NETWORKS, check_folder, check_lora_fits, stored_names
 
 __all__ = [
     "apply_recipe",
@@ -40,18 +43,28 @@ def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
         WeightsError: where the folder is missing, incomplete, damaged or unsafe, naming the file.
     """
     check_folder(folder)
+    bases = current().bases
+    if bases is not None and (held := bases.take(folder, device, dtype)) is not None:
+        return held
+    check_room(folder, device, dtype)
     try:
         with quiet_libraries():
             pipe: Any = StableDiffusionXLPipeline.from_pretrained(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, add_watermarker=False
             )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
-        raise WeightsError(f"{folder}: diffusers cannot load it: {_first_line(error)}") from error
+        reason = misfit(folder) or f"diffusers cannot load it: {_first_line(error)}"
+        raise WeightsError(f"{folder}: {reason}") from error
     for name in NETWORKS:
         _check_complete(folder / name, getattr(pipe, name))
         getattr(pipe, name).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    if current().offload != "none":
+        return pipe  # `settle` places it, once its weights are complete
+    pipe.to(device)
+    if bases is not None:
+        bases.keep(pipe, folder, device, dtype)
+    return pipe
 
 
 def fuse_lora(pipe: Any, folder: Path) -> None:
@@ -60,14 +73,23 @@ def fuse_lora(pipe: Any, folder: Path) -> None:
     Raises:
         WeightsError: where it does not fit the pipeline's UNet.
     """
+    check_lora_fits(folder)
     try:
         with quiet_libraries():
             pipe.load_lora_weights(folder, weight_name=LORA, local_files_only=True)
+            if (bases := current().bases) is not None:
+                bases.touch(pipe, _adapted(pipe.unet))
             pipe.fuse_lora(components=["unet"])
             pipe.unload_lora_weights()
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise WeightsError(f"{folder / LORA}: diffusers cannot load it: {_first_line(error)}") from error
     pipe.unet.eval().requires_grad_(False)
+
+
+def _adapted(network: nn.Module) -> set[str]:
+    """The tensors of `network` as it was without adapters, to which some adapter adds."""
+    layers = (name for name, module in network.named_modules() if isinstance(module, BaseTunerLayer))
+    return {f"{name}.weight" for name in layers}
 
 
 def apply_recipe(pipe: Any, recipe: Recipe) -> None:

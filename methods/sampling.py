@@ -16,7 +16,9 @@ from methods.diffusion.guidance import NO_GUIDANCE, normalise
 from methods.diffusion.noise import generators
 from methods.errors import FewstepError, UsageError, WeightsError
 from methods.interface import Method, Recipe, SampleRequest
-from methods.pipelines import apply_recipe, load_pipeline, read_recipe
+from methods.loading import settle
+from methods.pipelines import apply_recipe, fuse_lora, load_pipeline, read_recipe
+from methods.weights import LORA
 
 SIZE_MULTIPLE = 8  # stock SDXL pipelines take no other sizes
 
@@ -32,7 +34,8 @@ class FixedScheduler:
 class PipelineMethod(Method):
     """A recipe and a pipeline folder. A subclass gives `info` and `default_recipe`, and need not define a function.
 
-    The recipe is `recipe.json` in the folder, or `default_recipe` where there is none.
+    The recipe is `recipe.json` in the folder, or `default_recipe` where there is none. A LoRA that lies beside the
+    parts is added to the weights.
     """
 
     default_recipe: ClassVar[Recipe]
@@ -57,9 +60,13 @@ class PipelineMethod(Method):
     def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
         pipe = load_pipeline(weights, device=device, dtype=dtype)
         try:
-            return cls(pipe, read_recipe(weights) or cls.default_recipe)
+            method = cls(pipe, read_recipe(weights) or cls.default_recipe)
         except WeightsError as error:
             raise error if str(weights) in str(error) else WeightsError(f"{weights}: {error}") from error
+        if (weights / LORA).exists():
+            fuse_lora(pipe, weights)
+        settle(pipe, device)
+        return method
 
     @property
     def components(self) -> Mapping[str, nn.Module]:

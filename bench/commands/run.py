@@ -21,6 +21,7 @@ from bench.plan import (
 )
 from bench.record import Cell, Record
 from bench.resume import Resume
+from methods.hub.resolve import describe
 
 EPILOG = """\
 The same command again goes on where it was stopped, and does nothing where all is there.
@@ -31,6 +32,7 @@ examples:
   bench run --methods lcm --steps 1,2,4,8 --limit 100      a quick look
   bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
+  bench run --methods add --steps 1 --weights add=stabilityai/sdxl-turbo --device cuda --dtype float16
 """
 
 
@@ -51,7 +53,12 @@ def add_parser(commands: Subparsers) -> None:
     add("--guidance-scale", type=float, metavar="X",
         help=f"1 (none, as is 0) to {MAX_GUIDANCE:g}, in diffusers' sense (default: the method's own)")  # fmt: skip
     add("--metrics", metavar="A,B", help="names from `bench list metrics` (default: the suite's own)")
-    add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
+    add("--weights", action="append", default=[], metavar="METHOD=NAME",
+        help="sample METHOD from a pipeline folder, a .safetensors file, or a model on the hub\n"
+        "(OWNER/NAME[@REVISION], fetched before by `bench fetch`)")  # fmt: skip
+    add("--offload", default="none", metavar="HOW",
+        help="model, sequential: weights wait on the host, for GPUs that are too small (default: none)")  # fmt: skip
+    add("--slicing", action="store_true", help="attend and decode in slices: less memory, more time")
     add("--force", action="store_true", help="sample and measure again what is there already")
     parser.set_defaults(main=main)
 
@@ -73,8 +80,13 @@ def main(args: argparse.Namespace) -> int:
             metrics=args.metrics,
             guidance_scale=args.guidance_scale,
             weights=args.weights,
+            offload=args.offload,
+            slicing=args.slicing,
         )
     )
+    for method, path in plan.weights.items():
+        if told := describe(path):
+            _tell(f"{method}: {told}")
     resume = Resume(plan)
     pending = resume.pending
     try:

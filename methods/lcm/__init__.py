@@ -12,7 +12,6 @@ from typing import Self
 import torch
 
 from methods.interface import MethodInfo, Recipe
-from methods.pipelines import fuse_lora
 from methods.sampling import PipelineMethod
 from methods.weights import check_lora
 
@@ -61,6 +60,4 @@ class LCMLoRA(PipelineMethod):
     @classmethod
     def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
         check_lora(weights)
-        method = super().load(weights, device=device, dtype=dtype)
-        fuse_lora(method.pipe, weights)
-        return method
+        return super().load(weights, device=device, dtype=dtype)
