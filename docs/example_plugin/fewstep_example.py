@@ -44,5 +44,5 @@ class RedShapes(ShapesSuite):
     info = replace(ShapesSuite.info, name="red-shapes", title="Captions with red", prompts=1000, default_limit=200)
 
     def prompts(self, limit=None):
-        red = (prompt for prompt in super().prompts(5000) if "red" in prompt.text.split())
+        red = (prompt for prompt in ShapesSuite().prompts(5000) if "red" in prompt.text.split())
         return list(islice(red, limit or self.info.default_limit))
