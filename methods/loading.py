@@ -75,7 +75,7 @@ def check_room(folder: Path, device: torch.device, dtype: torch.dtype) -> None:
 
 
 def settle(pipe: Any, device: torch.device) -> Any:
-    """Put `pipe` where it is to run, its weights complete: on `device`, or offloaded from it."""
+    """Make `pipe` ready to run, its weights complete: `load_pipeline` left it on `device`, unless it is offloaded."""
     options = current()
     if options.slicing:
         pipe.enable_attention_slicing()
@@ -84,8 +84,6 @@ def settle(pipe: Any, device: torch.device) -> Any:
         pipe.enable_model_cpu_offload(device=device)
     elif options.offload == "sequential":
         pipe.enable_sequential_cpu_offload(device=device)
-    else:
-        pipe.to(device)
     return pipe
 
 

@@ -61,7 +61,8 @@ def load_pipeline(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
     pipe.set_progress_bar_config(disable=True)
     if current().offload != "none":
         return pipe  # `settle` places it, once its weights are complete
-    pipe.to(device)
+    if device.type != "cpu":  # where it is already; asking the pipeline to go there takes a tenth of a small load
+        pipe.to(device)
     if bases is not None:
         bases.keep(pipe, folder, device, dtype)
     return pipe

@@ -119,7 +119,7 @@ def _all_here(wanted: Wanted) -> FetchPlan | None:
     if commit is None and not _offline():
         return None
     try:
-        listing = list_in_cache(hub_id)
+        listing = list_in_cache(hub_id, wanted.command)
         folder = snapshot_folder(hub_id.repo, listing.commit)
         files = _files(wanted, listing, lambda name: folder / name)
     except WeightsError:

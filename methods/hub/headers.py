@@ -9,7 +9,9 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from methods.errors import WeightsError
@@ -46,6 +48,15 @@ def read_header(path: Path) -> Mapping[str, TensorHeader]:
         WeightsError: where it is truncated, damaged, or no such file.
     """
     try:
+        status = path.stat()
+    except OSError as error:
+        raise _damaged(path, str(error.strerror)) from error
+    return _read(path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _status: tuple[int, ...]) -> Mapping[str, TensorHeader]:
+    try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > _LONGEST_HEADER:
@@ -61,7 +72,7 @@ def read_header(path: Path) -> Mapping[str, TensorHeader]:
     found, due = path.stat().st_size, 8 + length + end
     if found != due:
         raise _damaged(path, f"{found:,} bytes, of which the header announces {due:,}")
-    return tensors
+    return MappingProxyType(tensors)
 
 
 def _tensor(value: Mapping[str, Any]) -> TensorHeader:

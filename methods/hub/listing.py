@@ -9,7 +9,7 @@ from pathlib import Path
 from methods.errors import WeightsError
 from methods.hub.lock import locked_commit, locked_files
 from methods.hub.places import repo_folder
-from methods.hub.problems import explained, fetch_command
+from methods.hub.problems import explained
 from methods.hub.reference import HubId, check_filename, is_commit
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -61,8 +61,10 @@ def list_on_hub(hub_id: HubId, revision: str) -> Listing:
     return Listing(hub_id.repo, info.sha, files, gated=bool(info.gated))
 
 
-def list_in_cache(hub_id: HubId) -> Listing:
+def list_in_cache(hub_id: HubId, command: str) -> Listing:
     """What lies on this disk of a model: at the commit that was recorded for its revision, else the cache's own.
+
+    `command` is the command line that fetches it.
 
     Raises:
         WeightsError: where nothing does, or no longer all that was fetched, naming the command that fetches it.
@@ -70,11 +72,11 @@ def list_in_cache(hub_id: HubId) -> Listing:
     commit = locked_commit(hub_id.repo, hub_id.revision) or _cached_commit(hub_id)
     folder = None if commit is None else snapshot_folder(hub_id.repo, commit)
     if commit is None or folder is None or not folder.is_dir():
-        raise WeightsError(f"{hub_id} is not on this disk; {fetch_command(hub_id)} fetches it")
+        raise WeightsError(f"{hub_id} is not on this disk; {command} fetches it")
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     found = tuple(_cached_file(path, folder) for path in files)
     if gone := sorted(set(locked_files(hub_id.repo, commit)) - {file.name for file in found}):
-        raise WeightsError(f"{hub_id}: {gone[0]} was fetched and is gone; {fetch_command(hub_id)} fetches it again")
+        raise WeightsError(f"{hub_id}: {gone[0]} was fetched and is gone; {command} fetches it again")
     return Listing(hub_id.repo, commit, found)
 
 

@@ -11,9 +11,9 @@ from methods.hub.places import hub_cache, hub_endpoint
 from methods.hub.reference import HubId
 
 
-def fetch_command(hub_id: HubId) -> str:
-    """The command line that fetches `hub_id`."""
-    return f"`python -m bench fetch {hub_id}`"
+def fetch_command(what: object) -> str:
+    """The command line that fetches a hub id, or what options name."""
+    return f"`python -m bench fetch {what}`"
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def resolve_wanted(wanted: Wanted) -> Path:
     Raises:
         WeightsError: as `resolve`.
     """
-    listing = list_in_cache(wanted.hub_id)
+    listing = list_in_cache(wanted.hub_id, wanted.command)
     folder = snapshot_folder(listing.repo, listing.commit)
     try:
         files = needed_files(wanted, listing, lambda name: folder / name)
@@ -204,4 +204,4 @@ def _incomplete(wanted: Wanted, listing: Listing, error: WeightsError) -> Weight
     """What is missing may only not have been fetched: say how it is."""
     if "never run" in str(error) or "pickle" in str(error):
         return error
-    return WeightsError(f"{error} ({fetch_command(wanted.hub_id)} fetches what {listing.repo} has)")
+    return WeightsError(f"{error} ({wanted.command} fetches what {listing.repo} has)")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
 from methods.errors import UsageError
+from methods.hub.problems import fetch_command
 from methods.hub.reference import PICKLES, HubId, check_filename, check_repo
 
 TABLE = "methods.checkpoints.table"
@@ -20,6 +21,10 @@ class Row(Protocol):
     weights are public; `filename` None is the whole folder.
     """
 
+    @property
+    def method(self) -> str: ...
+    @property
+    def family(self) -> str: ...
     @property
     def kind(self) -> str: ...
     @property
@@ -42,7 +47,8 @@ class Row(Protocol):
 class Wanted:
     """A model, or one file of it. `is_pipeline` says that a whole folder must have a model_index.json.
 
-    `sha256` is what the table pins; `may_be_pickle` is for files that the table names, and for no others.
+    `sha256` is what the table pins; `may_be_pickle` is for files that the table names, and for no others. `options` are
+    those of the `bench fetch` that gets it, where it is not asked for by its own name.
     """
 
     hub_id: HubId
@@ -50,6 +56,12 @@ class Wanted:
     variant: str | None = None
     sha256: str | None = None
     may_be_pickle: bool = False
+    options: str = field(default="", compare=False)
+
+    @property
+    def command(self) -> str:
+        """The command line that fetches it."""
+        return fetch_command(self.options or str(self.hub_id))
 
 
 def wanted_of_row(row: Row) -> Wanted | None:
@@ -59,7 +71,7 @@ def wanted_of_row(row: Row) -> Wanted | None:
     filename = None if row.filename is None else check_filename(row.filename)
     is_pickle = row.pickle and filename is not None and filename.endswith(PICKLES)
     hub_id = HubId(check_repo(row.repo), row.revision or "main", filename)
-    return Wanted(hub_id, row.kind == "pipeline", row.variant, row.sha256, is_pickle)
+    return Wanted(hub_id, row.kind == "pipeline", row.variant, row.sha256, is_pickle, _options(row))
 
 
 def base_of_row(row: Row, rows: Iterable[Row] = ()) -> Wanted | None:
@@ -68,8 +80,13 @@ def base_of_row(row: Row, rows: Iterable[Row] = ()) -> Wanted | None:
         return None
     for other in rows:
         if other.repo == row.base and other.kind == "pipeline":
-            return wanted_of_row(other)
-    return Wanted(HubId(check_repo(row.base)))
+            found = wanted_of_row(other)
+            return found and replace(found, options=_options(row))
+    return Wanted(HubId(check_repo(row.base)), options=_options(row))
+
+
+def _options(row: Row) -> str:
+    return f"--methods {row.method} --family {row.family}"
 
 
 def wanted_of_methods(methods: Sequence[str], family: str) -> tuple[Wanted, ...]:

@@ -279,6 +279,8 @@ class Line:
     sha256: str | None = None
     base: str | None = None
     pickle: bool = False
+    method: str = "add"
+    family: str = "sdxl"
 
 
 def test_rows_say_what_is_wanted() -> None:
@@ -288,6 +290,9 @@ def test_rows_say_what_is_wanted() -> None:
     assert base_of_row(unet, [base]) == Wanted(HubId("a/base", "f" * 40), True, "fp16")
     assert base_of_row(unet) == Wanted(HubId("a/base"))
     assert wanted_of_row(Line("pipeline", None)) is None
+    for wanted in (wanted_of_row(unet), base_of_row(unet, [base]), base_of_row(unet)):
+        assert wanted is not None
+        assert wanted.command == "`python -m bench fetch --methods add --family sdxl`"
 
 
 def test_a_pinned_hash_that_the_hub_does_not_have(hub: FakeHub) -> None:

@@ -145,6 +145,11 @@ def test_rows_of_the_table(caches: Path, tiny_pipeline: Path, tiny_lora_pipeline
     assert (row_folder(row) / LORA).read_bytes() == (tiny_lora_pipeline / LORA).read_bytes()
     assert (row_folder(row) / UNET).read_bytes() == (tiny_pipeline / UNET).read_bytes()
     assert [source.get("repo") for source in sources_of(row_folder(row))] == ["some/base", None]
+    missing = Line("unet", "some/other", "one.safetensors", base="some/base", method="lightning")
+    with pytest.raises(
+        WeightsError, match=r"some/other/one.safetensors is not .*fetch --methods lightning --family sdxl"
+    ):
+        row_folder(missing)
     with pytest.raises(WeightsError, match="no weights of it are public"):
         row_folder(Line("pipeline", None))
     with pytest.raises(WeightsError, match="but 0000"):
