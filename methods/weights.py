@@ -14,6 +14,7 @@ from methods.errors import WeightsError
 from methods.hub import fit
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import read_header
+from methods.hub.resolve import DENOISERS
 
 MANIFEST = "manifest.json"
 MODEL_INDEX = "model_index.json"
@@ -56,13 +57,14 @@ def check_lora(folder: Path) -> None:
 
 
 def check_lora_fits(folder: Path) -> None:
-    """Check that the LoRA in `folder` belongs to the UNet beside it: its layers, their sizes, its rank.
+    """Check that the LoRA in `folder` belongs to the denoiser beside it: its layers, their sizes, its rank.
 
     Raises:
         WeightsError: naming the layer that does not fit.
     """
     check_lora(folder)
-    base = {name: tensor for path in weight_files(folder / "unet") for name, tensor in read_header(path).items()}
+    part = next((name for name in DENOISERS if (folder / name).is_dir()), NETWORKS[0])
+    base = {name: tensor for path in weight_files(folder / part) for name, tensor in read_header(path).items()}
     fit.check_lora(read_header(folder / LORA), base, str(folder / LORA))
 
 
