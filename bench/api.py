@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from bench.report.frame import TIDY_COLUMNS, tidy
 from bench.resume import Resume
 from bench.runner import Loaded, run
 from methods.diffusion.noise import generators
+from methods.hub.resolve import DENOISERS
 from methods.interface import Method, MethodInfo, Recipe, SampleRequest
 from methods.names import NameTable
 from methods.pipelines import load_pipeline
@@ -40,7 +42,8 @@ def evaluate(
     """Measure a method or a diffusers pipeline that is loaded already, under the suite's protocol.
 
     Args:
-        subject: a `methods.interface.Method`, or a stock SDXL pipeline, which is sampled with the scheduler it has.
+        subject: a stock diffusers pipeline, which is sampled with the scheduler it has; any `methods.interface.Method`;
+            or a `bench.ImageFunction` around whatever makes images from prompts and seeds.
         suite: a name of `bench list suites`.
         steps: step counts, 1 to 1000.
         limit: how many prompts; the suite's own number where None.
@@ -59,7 +62,7 @@ def evaluate(
         FewstepError: where a step count cannot be measured, with the reason.
     """
     method = subject if isinstance(subject, Method) else _GivenPipeline(subject)
-    parameter = next(method.components["denoiser"].parameters())
+    device, dtype = _place(method)
     with tempfile.TemporaryDirectory() as folder:
         request = RunRequest(
             methods=name,
@@ -67,8 +70,8 @@ def evaluate(
             suite=suite,
             out=Path(folder),
             limit=limit,
-            device=parameter.device.type,
-            dtype=str(parameter.dtype).removeprefix("torch."),
+            device=device,
+            dtype=dtype,
             batch_size=batch_size,
             seed=seed,
             metrics=None if metrics is None else ",".join(metrics),
@@ -80,19 +83,35 @@ def evaluate(
     return tidy(_measured(records.values()))[list(TIDY_COLUMNS)]
 
 
+def _place(method: Method) -> tuple[str, str]:
+    """Device and dtype: the denoiser's, or those that a method without networks names."""
+    parameters = (p for module in _denoiser_first(method.components) for p in module.parameters())
+    parameter = next(parameters, None)
+    if parameter is None:
+        return str(getattr(method, "device", "cpu")), "float32"
+    return parameter.device.type, str(parameter.dtype).removeprefix("torch.")
+
+
+def _denoiser_first(components: Mapping[str, nn.Module]) -> list[nn.Module]:
+    return [components[name] for name in sorted(components, key=lambda name: name != "denoiser")]
+
+
 class _GivenPipeline(Method):
-    """A stock SDXL pipeline as it is: its own scheduler, no guidance unless asked for."""
+    """A stock pipeline as it is: its own scheduler, no guidance unless asked for."""
 
     info = MethodInfo("mine", "a pipeline given in memory", "", None, "", (1,))
 
     def __init__(self, pipe: Any) -> None:
-        needed = ("unet", "vae", "text_encoder", "text_encoder_2", "scheduler")
-        if missing := [name for name in needed if getattr(pipe, name, None) is None]:
+        self._denoiser = next((part for part in DENOISERS if getattr(pipe, part, None) is not None), None)
+        needed = ("vae", "text_encoder", "scheduler")
+        missing = ["unet or transformer"] if self._denoiser is None else []
+        if missing := missing + [name for name in needed if getattr(pipe, name, None) is None]:
             raise UsageError(
-                f"evaluate takes a Method or an SDXL pipeline; {type(pipe).__name__} has no {missing[0]}; "
-                "write a Method around it"
+                f"evaluate takes a Method or a diffusers pipeline; {type(pipe).__name__} object has no {missing[0]}; "
+                "wrap what makes its images in bench.ImageFunction"
             )
         self._pipe = pipe
+        self._known = set(inspect.signature(pipe.__call__).parameters)
         self.recipe = Recipe(scheduler=type(pipe.scheduler).__name__, scheduler_config=dict(pipe.scheduler.config))
 
     @classmethod
@@ -101,25 +120,26 @@ class _GivenPipeline(Method):
 
     @property
     def components(self) -> Mapping[str, nn.Module]:
-        pipe = self._pipe
-        encoders = {"text_encoder": pipe.text_encoder, "text_encoder_2": pipe.text_encoder_2}
-        return {**encoders, "denoiser": pipe.unet, "decoder": pipe.vae.decoder}
+        names = ("text_encoder", "text_encoder_2", "text_encoder_3")
+        encoders = {name: getattr(self._pipe, name, None) for name in names}
+        found = {name: encoder for name, encoder in encoders.items() if encoder is not None}
+        return {**found, "denoiser": getattr(self._pipe, str(self._denoiser)), "decoder": self._pipe.vae.decoder}
 
     def unsupported(self, request: SampleRequest) -> str | None:
         return None if request.prompts else "no prompts were given"
 
     def sample(self, request: SampleRequest) -> Tensor:
-        guidance_scale = 1.0 if request.guidance_scale is None else request.guidance_scale
-        output = self._pipe(
-            prompt=list(request.prompts),
-            generator=generators(request.seeds),
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=guidance_scale,
-            height=request.height,
-            width=request.width,
-            output_type="pt",
-        )
-        return to_uint8(output.images)
+        arguments = {
+            "prompt": list(request.prompts),
+            "generator": generators(request.seeds),
+            "num_inference_steps": request.num_inference_steps,
+            "guidance_scale": 1.0 if request.guidance_scale is None else request.guidance_scale,
+            "height": request.height,
+            "width": request.width,
+            "output_type": "pt",
+        }
+        given = {name: value for name, value in arguments.items() if value is not None and name in self._known}
+        return to_uint8(self._pipe(**given).images)
 
 
 def _measured(records: Iterable[Record]) -> list[Record]:

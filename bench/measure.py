@@ -66,7 +66,10 @@ class Judgement:
         folder: Path | None = None,
     ) -> None:
         self._prompts = prompts
-        self._classes: dict[str, type[Metric]] = {name: registry.METRICS.load(name) for name in metrics}
+        self._classes: dict[str, type[Metric]] = {
+            name: registry.METRICS.load_subclass(name, Metric)  # type: ignore[type-abstract]
+            for name in metrics
+        }
         self._per_prompt = 1 + max((prompt.sample for prompt in prompts), default=0)
         judges = suite.judges(torch.device(device))
         extractor = judges.recogniser

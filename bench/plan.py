@@ -6,20 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from bench import registry
-from bench.errors import UsageError
+from bench import options, registry
+from bench.errors import UsageError, WeightsError
 from bench.folder import OutFolder
 from bench.following import follow_recipes
 from bench.metrics.weights import parse_metric_weights
-from bench.options import between as _between
-from bench.options import choice as _choice
-from bench.options import folders as _weights
-from bench.options import guidance_scale as _guidance_scale
-from bench.options import names as _names
-from bench.options import steps as _steps
 from bench.record import Cell
 from bench.suites.info import SuiteInfo
+from methods.hub.memory import OFFLOADS
+from methods.hub.resolve import resolve
 from methods.names import NameTable
 
 MAX_SEED = 2**31 - 1
@@ -51,6 +48,8 @@ class RunRequest:
     data: Mapping[str, Path] = field(default_factory=dict)  # option -> file or folder, as in {"--prompts": ...}
     family: str | None = None
     allow_off_recipe: bool = False
+    offload: str = "none"
+    slicing: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,10 @@ class Plan:
     """The cells to measure, methods x steps, in the order asked for, all under one protocol.
 
     `metrics_asked` says that the metrics were named by the user, so that one which cannot be had is an error; `weights`
-    maps a method to the folder that replaces the suite's checkpoint, `metric_weights` a judge to its folder (None: the
-    hub). `data` is the user's file or folder that the suite registered as `registered` is made of.
+    maps a method to the folder, or the single file, that replaces the suite's checkpoint, and `hub_ids` to its name
+    where that is one on the hub; `metric_weights` maps a judge to its folder (None: the hub). `data` is the user's file
+    or folder that the suite registered as `registered` is made of. `offload` and `slicing` save memory and cost time
+    (`methods.loading`).
     """
 
     suite: SuiteInfo
@@ -73,6 +74,15 @@ class Plan:
     registered: str | None = None
     data: Path | None = None
     allow_off_recipe: bool = False
+    hub_ids: Mapping[str, str] = field(default_factory=dict)
+    offload: str = "none"
+    slicing: bool = False
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How weights are loaded, where that is not the ordinary way: it stands in records, as it costs time."""
+        given = {"offload": self.offload, "slicing": self.slicing}
+        return {name: value for name, value in given.items() if value not in ("none", False)}
 
     @property
     def limit(self) -> int:
@@ -105,8 +115,12 @@ class Plan:
         if cell.off_recipe:
             parts.append("--allow-off-recipe")
         if cell.method in self.weights:
-            parts.append(f"--weights {cell.method}=FOLDER")
+            parts.append(f"--weights {cell.method}={self.hub_ids.get(cell.method, 'FOLDER')}")
         parts += [f"--metric-weights {name}={'hub' if path is None else 'FOLDER'}" for name, path in self._judges]
+        if self.offload != "none":
+            parts.append(f"--offload {self.offload}")
+        if self.slicing:
+            parts.append("--slicing")
         return " ".join(parts)
 
     @property
@@ -128,23 +142,27 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     Raises:
         UsageError: for the first thing that makes no sense.
     """
-    methods = _names("--methods", request.methods, _methods() if known is None else known)
-    steps = _steps(request.steps)
+    methods = options.names("--methods", request.methods, _methods() if known is None else known)
+    steps = options.steps(request.steps)
     registered, data = suite_source(request)
-    metrics = None if request.metrics is None else _names("--metrics", request.metrics, registry.METRICS)
-    guidance_scale = _guidance_scale(request.guidance_scale)
-    _between("--seed", request.seed, 0, MAX_SEED)
-    _between("--batch-size", request.batch_size, 1, MAX_BATCH_SIZE)
-    _choice("--device", request.device, DEVICES)
-    _choice("--dtype", request.dtype, DTYPES)
-    _between("--images-per-prompt", request.images_per_prompt, 1, MAX_IMAGES_PER_PROMPT)
+    metrics = None if request.metrics is None else options.names("--metrics", request.metrics, registry.METRICS)
+    guidance_scale = options.guidance_scale(request.guidance_scale)
+    options.between("--seed", request.seed, 0, MAX_SEED)
+    options.between("--batch-size", request.batch_size, 1, MAX_BATCH_SIZE)
+    options.choice("--device", request.device, DEVICES)
+    options.choice("--dtype", request.dtype, DTYPES)
+    options.between("--images-per-prompt", request.images_per_prompt, 1, MAX_IMAGES_PER_PROMPT)
+    options.choice("--offload", request.offload, OFFLOADS)
     judges = parse_metric_weights(request.metric_weights)
     suite = registry.suite_info(registered, data)
     limit = _limit(request.limit, suite)
-    weights = _weights(request.weights, methods)
+    named = _named_weights(request.weights, methods)
+    weights = {method: _resolved(text, method) for method, text in named.items()}
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
     device = resolve_device(request.device)
+    if request.offload != "none" and device == "cpu":
+        raise UsageError(f"--offload {request.offload} needs a GPU; leave it out on a CPU")
     cells = tuple(
         Cell(
             suite.name,
@@ -174,6 +192,9 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
         registered=registered,
         data=data,
         allow_off_recipe=request.allow_off_recipe,
+        hub_ids={method: text for method, text in named.items() if not Path(text).expanduser().exists()},
+        offload=request.offload,
+        slicing=request.slicing,
     )
 
 
@@ -235,3 +256,29 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     if not 1 <= limit <= suite.prompts:
         raise UsageError(f"--limit {limit} is out of range; suite {suite.name!r} has 1 to {suite.prompts} prompts")
     return limit
+
+
+def _named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for item in items:
+        method, equals, text = item.partition("=")
+        if not equals or not text:
+            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm, nor a hub id")
+        if method not in methods:
+            raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
+        if method in named:
+            raise UsageError(f"--weights names {method!r} twice; name it once")
+        named[method] = text
+    return named
+
+
+def _resolved(text: str, method: str) -> Path:
+    """The folder or file that `text` names.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    try:
+        return resolve(text)
+    except WeightsError as error:
+        raise UsageError(f"--weights {method}={text}: {error}") from error

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from methods.hub.hashes import sha256_of
+
 PACKAGES = (
     "fewstep-bench",
     "torch",
@@ -58,7 +60,12 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def folder_hash(folder: Path) -> str:
-    """sha256 over names and contents of all files under `folder`, through links; hidden ones do not count."""
+    """sha256 over names and contents of all files under `folder`, through links; hidden ones do not count.
+
+    Of a single file it is the sha256 of its content.
+    """
+    if folder.is_file():
+        return file_hash(folder)
     files: dict[str, Path] = {}
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -72,8 +79,7 @@ def folder_hash(folder: Path) -> str:
 
 def file_hash(path: Path) -> str:
     """sha256 of one file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def plain(value: Any) -> Any:

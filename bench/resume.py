@@ -58,6 +58,8 @@ class Resume:
             return False
         if record.provenance.get("origin") != self.origin(cell):
             return False
+        if record.provenance.get("loading", {}) != self._plan.loading:
+            return False
         if record.status == "unsupported":
             return True
         return set(self._plan.metrics) <= _covered(record.provenance) and self._same_judges(record)

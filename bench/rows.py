@@ -11,7 +11,8 @@ from bench.following import departures, row_of
 from bench.plan import Plan
 from bench.record import Cell
 from methods.checkpoints.guard import compare
-from methods.checkpoints.local import folder_of
+from methods.hub.resolve import pipeline_folder, resolve_wanted, row_folder
+from methods.hub.wanted import all_rows, base_of_row
 from methods.interface import Method, SampleRequest
 from methods.released import Released, load_released, settings_of
 
@@ -22,18 +23,28 @@ def row_key(cell: Cell) -> str:
     return f"{name} {cell.guidance_scale}" if cell.off_recipe else name
 
 
-def load_row(cell: Cell, given: Path | None, device: torch.device, dtype: torch.dtype) -> tuple[Path, Released]:
-    """The folder and the method of a cell that has a family; `given` replaces the row's own weights.
+def row_weights(cell: Cell, given: Path | None) -> Path:
+    """The pipeline folder of a cell that has a family; `given` replaces the row's own weights, or a part of them.
 
     Raises:
         WeightsError: where the weights are missing or cannot be used.
     """
     row = row_of(cell)
-    folder = given or folder_of(row)
-    method = load_released(
-        row, folder, device=device, dtype=dtype, guidance_scale=cell.guidance_scale, off_recipe=cell.off_recipe
+    if given is None:
+        return row_folder(row)
+    base = base_of_row(row, all_rows())
+    return pipeline_folder(given, lambda: row_folder(row) if base is None else resolve_wanted(base))
+
+
+def load_row(cell: Cell, folder: Path, device: torch.device, dtype: torch.dtype) -> Released:
+    """The method of a cell that has a family, from its pipeline folder.
+
+    Raises:
+        WeightsError: where the weights cannot be used.
+    """
+    return load_released(
+        row_of(cell), folder, device=device, dtype=dtype, guidance_scale=cell.guidance_scale, off_recipe=cell.off_recipe
     )
-    return folder, method
 
 
 def check_recipe(cell: Cell, plan: Plan, method: Method, request: SampleRequest) -> list[str]:

@@ -23,9 +23,13 @@ from bench.plan import Plan
 from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
-from bench.rows import check_recipe, load_row, row_key
+from bench.rows import check_recipe, load_row, row_key, row_weights
 from bench.suites.interface import Suite
+from methods.bases import Bases
+from methods.hub.resolve import pipeline_folder
+from methods.hub.views import sources_of
 from methods.interface import Method, SampleRequest
+from methods.loading import Loading, loading
 from methods.names import NameTable
 
 SHEET_IMAGES = 16
@@ -70,10 +74,11 @@ def requests_of(cell: Cell, prompts: Sequence[Prompt], size: int) -> list[Sample
 
 @dataclass(frozen=True)
 class Loaded:
-    """A method ready to sample, with the hash of the weights it was loaded from."""
+    """A method ready to sample, with the hash of the weights it was loaded from, and where those come from."""
 
     method: Method
     weights: str
+    sources: Sequence[Mapping[str, Any]] = ()
 
 
 Loader = Callable[[Cell], Loaded]
@@ -124,23 +129,30 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
 def _loader(plan: Plan, suite: Suite) -> Loader:
     """Loads by name from the suite's checkpoint or the folder given, once for consecutive cells of a checkpoint."""
     last: dict[str, Loaded] = {}
+    bases = Bases()
+    options = Loading(plan.offload, plan.slicing, bases)
 
     def load(cell: Cell) -> Loaded:
         given = plan.weights.get(cell.method)
         if cell.family is not None:
             name = row_key(cell)
         else:
-            cls = _methods().load(cell.method)
+            cls = _methods().load_subclass(cell.method, Method)  # type: ignore[type-abstract]
             name = cell.method if given else cls.info.checkpoint(cell.num_inference_steps)
         if name not in last:
             last.clear()  # free the last method before the next one is loaded
             device, dtype = torch.device(cell.device), getattr(torch, cell.dtype)
             if cell.family is not None:
-                folder, method = load_row(cell, given, device, dtype)
+                folder = row_weights(cell, given)
             else:
-                folder = given or suite.checkpoint(name)
-                method = cls.load(folder, device=device, dtype=dtype)
-            last[name] = Loaded(method, provenance.folder_hash(folder))
+                folder = pipeline_folder(given, lambda: suite.checkpoint("sdxl")) if given else suite.checkpoint(name)
+            bases.let_go(folder, device, dtype)
+            with loading(options):
+                if cell.family is not None:
+                    method: Method = load_row(cell, folder, device, dtype)
+                else:
+                    method = cls.load(folder, device=device, dtype=dtype)
+            last[name] = Loaded(method, provenance.folder_hash(folder), sources_of(folder))
         return last[name]
 
     return load
@@ -165,10 +177,14 @@ class _Bench:
     def measure(self, cell: Cell, origin: Mapping[str, Any]) -> Record:
         """The record of `cell`: ok, unsupported with the method's reason, or failed with the error's."""
         about: dict[str, Any] = {**self._facts, "command": self._plan.command(cell), "origin": dict(origin)}
+        if self._plan.loading:
+            about["loading"] = self._plan.loading
         try:
             self._observer.stage("loading the method")
             loaded = self._load(cell)
             about["weights"] = loaded.weights
+            if loaded.sources:
+                about["sources"] = provenance.plain(loaded.sources)
             about["recipe"] = provenance.plain(loaded.method.recipe)
             whole = requests_of(cell, self._images, len(self._images))[0]
             reason = loaded.method.unsupported(whole)

@@ -14,6 +14,7 @@ import diffusers
 import torch
 from diffusers import DiffusionPipeline, SchedulerMixin
 from diffusers.utils import logging as diffusers_logging
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from torch import nn
 from transformers.utils import logging as transformers_logging
@@ -21,9 +22,11 @@ from transformers.utils import logging as transformers_logging
 from methods.checkpoints.families import Family
 from methods.errors import FewstepError, WeightsError
 from methods.interface import Recipe
+from methods.loading import check_room, current
+from methods.misfit import misfit
 from methods.recipes import read_recipe, write_recipe
 from methods.schedulers import OWN
-from methods.weights import LORA, NOT_LOADED, SDXL, check_folder, stored_names
+from methods.weights import LORA, NOT_LOADED, SDXL, check_folder, check_lora_fits, stored_names
 
 __all__ = [
     "apply_recipe",
@@ -60,6 +63,10 @@ def load_pipeline(
         WeightsError: where the folder is missing, incomplete, damaged or unsafe, naming the file.
     """
     check_folder(folder, family)
+    bases = current().bases
+    if bases is not None and (held := bases.take(folder, device, dtype)) is not None:
+        return held
+    check_room(folder, device, dtype)
     kind = getattr(diffusers, family.pipeline) if kind is None else kind
     try:
         with quiet_libraries():
@@ -67,12 +74,19 @@ def load_pipeline(
                 folder, dtype=dtype, use_safetensors=True, local_files_only=True, **_left_out(kind)
             )
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
-        raise WeightsError(f"{folder}: diffusers cannot load it: {_first_line(error)}") from error
+        reason = misfit(folder) or f"diffusers cannot load it: {_first_line(error)}"
+        raise WeightsError(f"{folder}: {reason}") from error
     for name in family.networks:
         _check_complete(folder / name, getattr(pipe, name))
         getattr(pipe, name).eval().requires_grad_(False)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    if current().offload != "none":
+        return pipe  # `settle` places it, once its weights are complete
+    if device.type != "cpu":  # where it is already; asking the pipeline to go there takes a tenth of a small load
+        pipe.to(device)
+    if bases is not None:
+        bases.keep(pipe, folder, device, dtype)
+    return pipe
 
 
 def _left_out(kind: Any) -> dict[str, Any]:
@@ -89,14 +103,23 @@ def fuse_lora(pipe: Any, folder: Path, *, scale: float = 1.0, denoiser: str = "u
     Raises:
         WeightsError: where it does not fit the pipeline's denoiser.
     """
+    check_lora_fits(folder)
     try:
         with quiet_libraries():
             pipe.load_lora_weights(folder, weight_name=LORA, local_files_only=True)
+            if (bases := current().bases) is not None:
+                bases.touch(pipe, _adapted(getattr(pipe, denoiser)))
             pipe.fuse_lora(components=[denoiser], lora_scale=scale)
             pipe.unload_lora_weights()
     except (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError) as error:
         raise WeightsError(f"{folder / LORA}: diffusers cannot load it: {_first_line(error)}") from error
     getattr(pipe, denoiser).eval().requires_grad_(False)
+
+
+def _adapted(network: nn.Module) -> set[str]:
+    """The tensors of `network` as it was without adapters, to which some adapter adds."""
+    layers = (name for name, module in network.named_modules() if isinstance(module, BaseTunerLayer))
+    return {f"{name}.weight" for name in layers}
 
 
 def apply_recipe(pipe: Any, recipe: Recipe, family: Family = SDXL) -> None:

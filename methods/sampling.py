@@ -17,6 +17,7 @@ from methods.diffusion.guidance import NO_GUIDANCE, normalise
 from methods.diffusion.noise import generators
 from methods.errors import FewstepError, UsageError, WeightsError
 from methods.interface import Method, Recipe, SampleRequest
+from methods.loading import settle
 from methods.pipelines import (
     apply_recipe,
     call_arguments,
@@ -76,6 +77,7 @@ class PipelineMethod(Method):
         if (weights / LORA).exists():
             scale = 1.0 if method.recipe.lora_scale is None else method.recipe.lora_scale
             fuse_lora(pipe, weights, scale=scale, denoiser=cls.family.denoiser)
+        settle(pipe, device)
         return method
 
     @property

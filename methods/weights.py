@@ -5,16 +5,17 @@ A `manifest.json` beside `model_index.json`, where there is one, holds the sha25
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from methods.checkpoints.families import FAMILIES, Family
 from methods.errors import WeightsError
+from methods.hub import fit
+from methods.hub.hashes import sha256_of
+from methods.hub.headers import read_header
+from methods.hub.resolve import DENOISERS
 
 MANIFEST = "manifest.json"
 MODEL_INDEX = "model_index.json"
@@ -41,7 +42,7 @@ def check_folder(folder: Path, family: Family = SDXL) -> None:
     _check_manifest(folder)
     for network in family.networks:
         for path in weight_files(folder / network):
-            _check_header(path)
+            fit.check_dtypes(read_header(path), str(path))
 
 
 def check_lora(folder: Path) -> None:
@@ -54,7 +55,19 @@ def check_lora(folder: Path) -> None:
     if folder.is_dir() and not path.exists():
         raise WeightsError(f"{path}: missing; put the LoRA's file there, beside the parts of its base pipeline")
     if path.exists():
-        _check_header(path)
+        fit.check_dtypes(read_header(path), str(path))
+
+
+def check_lora_fits(folder: Path) -> None:
+    """Check that the LoRA in `folder` belongs to the denoiser beside it: its layers, their sizes, its rank.
+
+    Raises:
+        WeightsError: naming the layer that does not fit.
+    """
+    check_lora(folder)
+    part = next((name for name in DENOISERS if (folder / name).is_dir()), NETWORKS[0])
+    base = {name: tensor for path in weight_files(folder / part) for name, tensor in read_header(path).items()}
+    fit.check_lora(read_header(folder / LORA), base, str(folder / LORA))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -76,8 +89,7 @@ def stored_names(folder: Path) -> set[str]:
     """The names of all tensors that one network has on disk."""
     names: set[str] = set()
     for path in weight_files(folder):
-        with safe_open(path, framework="pt") as file:
-            names.update(file.keys())
+        names.update(read_header(path))
     return names
 
 
@@ -91,8 +103,7 @@ def write_manifest(folder: Path, family: Family = SDXL) -> Path:
 
 def sha256(path: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def _all_weight_files(folder: Path, family: Family) -> Iterator[Path]:
@@ -129,14 +140,6 @@ def _check_manifest(folder: Path) -> None:
         found = sha256(file) if file.is_file() else "missing"
         if found != expected:
             raise WeightsError(f"{file}: damaged: sha256 {found}, the manifest says {expected}; get or train it again")
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            file.keys()
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: damaged ({error}), sha256 {sha256(path)}; get or train it again") from error
 
 
 def _read_object(path: Path) -> dict[str, Any]:

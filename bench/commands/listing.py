@@ -8,7 +8,7 @@ import sys
 
 from bench import registry
 from bench.cli_parser import Subparsers, add_command
-from methods.names import NameTable
+from methods.names import Entry, NameTable
 
 KINDS = ("methods", "metrics", "suites")
 
@@ -24,7 +24,7 @@ def add_parser(commands: Subparsers) -> None:
     """Add `list` to the command line."""
     parser = add_command(commands, "list", "show the methods, metrics and suites there are", EPILOG)
     parser.add_argument("kind", nargs="?", choices=KINDS, help="methods, metrics or suites (default: all three)")
-    parser.add_argument("--json", action="store_true", help="JSON: {kind: [{name, summary, source}]}")
+    parser.add_argument("--json", action="store_true", help="JSON: {kind: [{name, summary, source, problem if any}]}")
     parser.set_defaults(main=main)
 
 
@@ -41,8 +41,18 @@ def main(args: argparse.Namespace) -> int:
         if len(tables) > 1:
             sys.stdout.write(f"{kind}\n")
         for name in table.names():
-            sys.stdout.write(f"  {name:<{width}}  {table.summary(name)}\n")
+            sys.stdout.write(f"  {name:<{width}}  {_line(table.entry(name))}\n")
+    for kind, table in tables.items():
+        for name in table.names():
+            if problem := table.entry(name).problem:
+                sys.stderr.write(f"broken: {kind[:-1]} {name!r} {problem}\n")
     return 0
+
+
+def _line(entry: Entry) -> str:
+    """The summary, and for a plugin the package that it comes from."""
+    origin = f"  [{entry.source}]" if entry.source else ""
+    return f"{entry.summary}{origin}{'  (broken)' if entry.problem else ''}"
 
 
 def _table(kind: str) -> NameTable:
@@ -57,4 +67,5 @@ def _table(kind: str) -> NameTable:
 
 def _as_json(table: NameTable, name: str) -> dict[str, str]:
     entry = table.entry(name)
-    return {"name": name, "summary": entry.summary, "source": entry.source or "fewstep-bench"}
+    listed = {"name": name, "summary": entry.summary, "source": entry.source or "fewstep-bench"}
+    return listed if entry.problem is None else {**listed, "problem": entry.problem}

@@ -21,6 +21,7 @@ from bench.plan import (
 )
 from bench.record import Cell, Record
 from bench.resume import Resume
+from methods.hub.resolve import describe
 
 EPILOG = """\
 The same command again goes on where it was stopped, and does nothing where all is there.
@@ -33,6 +34,7 @@ examples:
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
   bench run --prompts mine.txt --methods lcm --steps 4 --weights lcm=my-sdxl --metric-weights pickscore=hub
   bench doctor --methods add,lcm --family sdxl             what the model cards ask for, before a run
+  bench run --methods add --steps 1 --weights add=stabilityai/sdxl-turbo --device cuda --dtype float16
 """
 
 
@@ -62,9 +64,14 @@ def add_parser(commands: Subparsers) -> None:
         help="released checkpoints of sdxl, sd15, sd21, sd35, flux or sana (default: the suite's own)")  # fmt: skip
     add("--allow-off-recipe", action="store_true",
         help="run settings that a model card does not have; the rows are marked wherever they are shown")  # fmt: skip
-    add("--weights", action="append", default=[], metavar="METHOD=DIR", help="sample METHOD from this pipeline folder")
+    add("--weights", action="append", default=[], metavar="METHOD=NAME",
+        help="sample METHOD from a pipeline folder, a .safetensors file, or a model on the hub\n"
+        "(OWNER/NAME[@REVISION], fetched before by `bench fetch`)")  # fmt: skip
     add("--metric-weights", action="append", default=[], metavar="NAME=PATH",
         help="weights of a pretrained judge: a folder, a file or `hub`; PATH alone has a folder a name")  # fmt: skip
+    add("--offload", default="none", metavar="HOW",
+        help="model, sequential: weights wait on the host, for GPUs that are too small (default: none)")  # fmt: skip
+    add("--slicing", action="store_true", help="attend and decode in slices: less memory, more time")
     add("--force", action="store_true", help="sample and measure again what is there already")
     parser.set_defaults(main=main)
 
@@ -95,8 +102,13 @@ def main(args: argparse.Namespace) -> int:
             },
             family=args.family,
             allow_off_recipe=args.allow_off_recipe,
+            offload=args.offload,
+            slicing=args.slicing,
         )
     )
+    for method, path in plan.weights.items():
+        if told := describe(path):
+            _tell(f"{method}: {told}")
     resume = Resume(plan)
     pending = resume.pending
     try:

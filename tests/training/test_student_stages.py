@@ -31,8 +31,9 @@ from bench.suites.shapes.training.pack import STUDENTS, assembled, students_that
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.students import common, lcm_lora, progressive, style
 from bench.suites.shapes.training.teacher import Teacher
-from bench.suites.shapes.zoo import CACHE_VARIABLE, LeftOut, Zoo, write_zoo
+from bench.suites.shapes.zoo import LeftOut, Zoo, write_zoo
 from bench.training.workshop import MADE, WEIGHTS, Workshop
+from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
 from methods.lcm import LCMLoRA
 from methods.progressive import ProgressiveDistillation

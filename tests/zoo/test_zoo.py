@@ -11,10 +11,10 @@ import torch
 from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, LCMScheduler, StableDiffusionXLPipeline
 
 from bench.errors import WeightsError
-from bench.suites.shapes import zoo as zoo_module
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.zoo import Zoo
+from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
 from methods.registry import METHODS
 
@@ -30,7 +30,7 @@ def zoo() -> Zoo:
 @pytest.fixture
 def damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the zoo to hurt, with a cache of its own."""
-    monkeypatch.setenv(zoo_module.CACHE_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
     return Path(shutil.copytree(ZOO, tmp_path / "zoo"))
 
 

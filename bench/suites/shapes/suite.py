@@ -17,7 +17,8 @@ from bench.suites.shapes.info import INFO
 from bench.suites.shapes.judges.load import load_judges
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import WORLD, make_scenes
-from bench.suites.shapes.zoo import Zoo, cache_folder, default_zoo
+from bench.suites.shapes.zoo import Zoo, default_zoo
+from methods.hub.places import cache_folder
 
 REFERENCE = range(10_000, 20_000)
 """The reference images: of the test split, after every prompt that can be asked for."""

@@ -7,7 +7,6 @@ scales the latents. Files hold half precision; folders are assembled in the user
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline
-from platformdirs import user_cache_path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -36,6 +34,7 @@ from bench.suites.shapes.info import ZOO
 from methods.distill.lora import save_lora
 from methods.gan import FAMILY as GAN_FAMILY
 from methods.gan.pipeline import GanPipeline
+from methods.hub.places import cache_folder
 from methods.interface import Recipe
 from methods.pipelines import quiet_libraries
 from methods.recipes import recipe_from_json, recipe_to_json, write_recipe
@@ -52,17 +51,10 @@ SCHEDULER_CONFIG: Mapping[str, Any] = {
 }
 """The generator's schedule: SDXL's betas at zero terminal SNR, so that one step from pure noise is well defined."""
 
-CACHE_VARIABLE = "FEWSTEP_CACHE"
 PACKED = "zoo"
 """The training target that packs what is trained into the zoo."""
 
 _LAYOUT = 1  # raised when the same weights are assembled in another way, so that no older folder is used
-
-
-def cache_folder() -> Path:
-    """Where assembled pipelines and computed reference features are kept: $FEWSTEP_CACHE or the user's cache."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named) if named else user_cache_path("fewstep-bench")
 
 
 @dataclass(frozen=True)
