@@ -10,6 +10,7 @@
     gamma                     recipe.r1_gamma, on the input features of each head
 
 The order within a step is the student first and then the discriminator, on the same sample and the same features of it.
+In the discriminator's lead it draws a sample of its own.
 """
 
 from __future__ import annotations
@@ -72,10 +73,18 @@ class AddObjective(Objective):
         _check_timesteps(student, recipe)
         self.discriminator = make_discriminator(student.unet.config, features, recipe)
         self._played: _Played | None = None
+        self._leading = recipe.discriminator_lead > 0
 
     @property
     def trained(self) -> Mapping[str, nn.Module]:
         return {"student": self.student.unet, "discriminator": self.discriminator}
+
+    def updates(self, network: str, step: int) -> bool:
+        """The student waits for the discriminator's lead."""
+        return network != "student" or step >= self.recipe.discriminator_lead
+
+    def after_step(self, step: int) -> None:
+        self._leading = step + 1 < self.recipe.discriminator_lead
 
     def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         if network == "student":
@@ -93,16 +102,22 @@ class AddObjective(Objective):
         return {"adversarial": adversarial, "distill": self.recipe.distill_weight * distill}
 
     def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        """On the sample that the student's losses were just computed from."""
-        if self._played is None:
+        """On the sample that the student's losses were just computed from; on a fresh one where they were not."""
+        if self._played is None and not self._leading:
             raise RuntimeError("the student's losses come first in a step")
-        played, self._played = self._played, None
+        played, self._played = self._played or self._sampled(batch, draws), None
         with torch.no_grad():
             real, _ = self.features(augment(batch["pixels"], draws, self.recipe.augmentation))
         real = [tokens.requires_grad_() for tokens in real]
         on_real = self.discriminator(real, played.conditions)
         hinge = hinge_discriminator(on_real, self.discriminator(played.fake, played.conditions))
         return {"hinge": hinge, "r1": self.recipe.r1_gamma * r1_penalty(on_real, real)}
+
+    @torch.no_grad()
+    def _sampled(self, batch: Batch, draws: Draws) -> _Played:
+        fake = self.decode(self.student_sample(batch, draws))
+        tokens, _ = self.features(augment(fake, draws, self.recipe.augmentation))
+        return _Played(tokens, self._conditions(batch))
 
     def student_sample(self, batch: Batch, draws: Draws) -> Tensor:
         """x0_student (N, C, H, W) from noised real latents, s uniform over the student's timesteps."""

@@ -51,6 +51,10 @@ class AddRecipe:
         head_norm: of the blocks of its heads, "batch" as StyleGAN-T has it or "none" (see
             methods.adversarial.discriminator). Without it one step was blurred where with it objects had edges after an
             eighth of the images.
+        discriminator_lead: steps in which the discriminator alone learns, on the samples of the student as it starts.
+            The better those are, the longer new heads need to see anything wrong with them, and until they do their
+            gradient is noise: from a student that was consistency-distilled, FD rose from 2.6 to 4.7 in 100 steps
+            without a lead, and fell to 2.2 in 200 with one of 150.
         start_timestep: None, or the timestep as which a student first learns to read pure noise at T, for a teacher
             of zero terminal SNR (see methods.add.start).
         optimizer, student_rate, vector_rate: Muon for the student's matrices and filters, AdamW at `vector_rate` for
@@ -80,6 +84,7 @@ class AddRecipe:
     negative_below: int = 200
     distance_scale: float = 10.0
     head_norm: HeadNorm = "batch"
+    discriminator_lead: int = 0
     start_timestep: int | None = None
     optimizer: Literal["adamw", "muon"] = "muon"
     student_rate: float = 1e-3
@@ -106,6 +111,8 @@ class AddRecipe:
             raise ValueError(f"student_timesteps must be timesteps of 0 or more, got {self.student_timesteps}")
         if self.teacher_steps < 1:
             raise ValueError(f"teacher_steps must be 1 or more, got {self.teacher_steps}")
+        if self.discriminator_lead < 0:
+            raise ValueError(f"discriminator_lead must be 0 steps or more, got {self.discriminator_lead}")
         if self.weighting == "nfsd" and self.teacher_steps > 1:
             raise ValueError("weighting 'nfsd' is defined by one noise estimate; use teacher_steps=1")
 

@@ -157,3 +157,32 @@ def test_two_steps_of_the_loop_move_both_players(add: AddObjective) -> None:
     }  # fmt: skip
     after = (*add.student.unet.parameters(), *add.discriminator.parameters())
     assert sum(not torch.equal(a, b) for a, b in zip(before, after, strict=True)) > 0.9 * len(before)
+
+
+def test_in_the_discriminators_lead_it_alone_learns() -> None:
+    objective = make_add(AddRecipe(discriminator_lead=2))
+    student, heads = objective.student.unet, objective.discriminator
+    config = objective.recipe.training(steps=3, batch_size=8, seed=0, warmup_steps=1)
+    moved = []
+    before = [[p.detach().clone() for p in network.parameters()] for network in (student, heads)]
+    for log in train(objective, lambda step: latent_batch(), config):
+        after = [[p.detach().clone() for p in network.parameters()] for network in (student, heads)]
+        moved.append(
+            [any(not torch.equal(a, b) for a, b in zip(*pair, strict=True)) for pair in zip(before, after, strict=True)]
+        )
+        assert ("student/distill" in log.losses) == (log.step > 2)
+        before = after
+    assert moved == [[False, True], [False, True], [True, True]]
+
+
+def test_after_its_lead_the_discriminator_waits_for_the_student() -> None:
+    objective = make_add(AddRecipe(discriminator_lead=1))
+    objective.losses("discriminator", latent_batch(), draws())
+    objective.after_step(0)
+    with pytest.raises(RuntimeError, match="student's losses come first"):
+        objective.losses("discriminator", latent_batch(), draws())
+
+
+def test_a_lead_of_less_than_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="discriminator_lead must be 0 steps or more"):
+        AddRecipe(discriminator_lead=-1)
