@@ -121,8 +121,8 @@ def expectations(info: MetricInfo) -> tuple[Expectation, ...]:
     """What a metric of this kind has to order."""
     ladder = _ladder("blur", len(BLUR))
     if info.needs_reference:
-        sets = (Expectation("real", "noise"), Expectation("real", "duplicates"), Expectation("duplicates", "single"))
-        return (*ladder, *_ladder("jpeg", len(JPEG)), *sets)
+        few = (Expectation("real", "duplicates"), Expectation("duplicates", "single")) if info.sees_variety else ()
+        return (*ladder, *_ladder("jpeg", len(JPEG)), Expectation("real", "noise"), *few)
     pairs = [Expectation("real", "noise"), Expectation("real", f"blur-{len(BLUR)}")]
     if info.sees_prompts:
         pairs += [Expectation("real", "shuffled"), Expectation("real", "single")]

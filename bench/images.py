@@ -182,7 +182,7 @@ def _read_png(path: Path) -> Tensor:
     try:
         if path.stat().st_size == 0:
             raise FewstepError(f"{path} is empty; {again}")
-        with Image.open(path) as file:
+        with Image.open(path, formats=["PNG"]) as file:
             if file.mode != "RGB":
                 raise FewstepError(
                     f"{path} is {_MODES.get(file.mode, file.mode)}, not 8-bit RGB as it was stored; {again}"

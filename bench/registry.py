@@ -42,6 +42,27 @@ METRICS = NameTable(
         ),
         "kid": ("bench.metrics.pretrained:Kid", "KID by clean-fid's resize and Inception; needs weights"),
         "fd-dinov2": ("bench.metrics.pretrained:FdDinov2", "Frechet distance of DINOv2 features; needs weights"),
+        "cmmd": ("bench.metrics.kernel_clip:Cmmd", "kernel distance of CLIP embeddings (CMMD); needs weights"),
+        "precision": (
+            "bench.metrics.overlapping:Precision",
+            "share of images near real ones, features of the suite's recogniser or DINOv2; higher is better",
+        ),
+        "recall": (
+            "bench.metrics.overlapping:Recall",
+            "share of real images near generated ones; higher is better",
+        ),
+        "density": (
+            "bench.metrics.overlapping:Density",
+            "how many real images an image is near to, over k; higher is better",
+        ),
+        "coverage": (
+            "bench.metrics.overlapping:Coverage",
+            "share of real images with a generated one near; higher is better",
+        ),
+        "inception-score": (
+            "bench.metrics.inception:InceptionScore",
+            "Inception score by torch-fidelity's network, no reference; needs weights",
+        ),
         "clip-score": ("bench.metrics.alignment:ClipScore", "CLIP score, OpenCLIP ViT-g-14; needs weights"),
         "pickscore": ("bench.metrics.alignment:PickScore", "PickScore v1, image and prompt; needs weights"),
         "hpsv2": ("bench.metrics.alignment:HpsV21", "HPS v2.1, image and prompt; needs weights"),

@@ -33,6 +33,7 @@ def add_parser(commands: Subparsers) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Build or check the report."""
+    from bench.latency.report import latency_report
     from bench.report.build import build
 
-    return build(args.results, args.out, args.check)
+    return build(args.results, args.out, args.check, latency_report(args.results, args.out))

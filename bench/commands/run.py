@@ -128,9 +128,13 @@ def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
     _tell(f"{plan.suite.name} · {cells} of {prompts}{there} · loading torch …")
     from bench import runner
     from bench.progress import Progress
+    from bench.truncation import cut_prompts
 
-    with Progress(resume.pending) as progress:
-        return runner.run(plan, resume, progress)
+    with cut_prompts() as cut, Progress(resume.pending) as progress:
+        records = runner.run(plan, resume, progress)
+    if cut.line is not None:
+        _tell(cut.line)
+    return records
 
 
 def _leave_results(plan: Plan, *, fresh: bool) -> None:

@@ -20,6 +20,7 @@ Calls = Mapping[int, Sequence[float]]
 """Latencies in seconds by step count."""
 _SEED = 20_231_128
 _SAME_STEP = "as far as these calls tell, a step costs the same in both"
+_CROSS_SOMEWHERE = "each takes less time at some step count; these calls do not tell where they cross"
 _SAME_IN_ALL = "as far as these calls tell, they cost the same"
 
 
@@ -78,8 +79,7 @@ def crossing(one: Calls, other: Calls) -> Crossing:
     draws = _draws(steps, samples) - _draws(steps_2, samples_2, seed=_SEED + 1)
     low, high = _interval(draws)
     if low[1] <= 0 <= high[1]:
-        same = low[0] <= 0 <= high[0]
-        return Crossing(None, None if same else int(value[0] > 0), _SAME_IN_ALL if same else _SAME_STEP)
+        return _side_by_side(draws, np.union1d(steps, steps_2))
     meets = -value[0] / value[1]
     at_one = value[0] + value[1]
     if meets < 1:
@@ -88,6 +88,20 @@ def crossing(one: Calls, other: Calls) -> Crossing:
     return Crossing(
         (float(meets), float(np.quantile(points, 0.025)), float(np.quantile(points, 0.975))), int(value[1] < 0)
     )
+
+
+def _side_by_side(draws: Array, steps: Array) -> Crossing:
+    """What can be said of two lines whose slopes cannot be told apart, from their difference where it was timed.
+
+    Intercept and slope lean on each other, so either may seem to be the same where the latencies themselves are not.
+    """
+    low, high = np.quantile(draws[0] + draws[1] * steps[:, None], [0.025, 0.975], axis=1)
+    first, second = bool((high < 0).any()), bool((low > 0).any())
+    if first and second:
+        return Crossing(None, None, _CROSS_SOMEWHERE)
+    if first or second:
+        return Crossing(None, int(second), _SAME_STEP)
+    return Crossing(None, None, _SAME_IN_ALL)
 
 
 def _checked(calls: Calls) -> tuple[Array, list[Array]]:

@@ -39,7 +39,7 @@ def show(records: Mapping[Cell, Record], stream: TextIO) -> None:
     for group in groups(measured):
         members = [record for record in ordered if record in group.measured]
         check_protocols(members)
-        console.print(Text(_title(members[0])))
+        console.print(Text(title(members[0])))
         for names, intervals in ((TOTALS, _WIDE), (STAGES, ())):
             console.print()
             console.print(Padding(_table(members, names, intervals), (0, 0, 0, 2), expand=False))
@@ -55,7 +55,7 @@ def show(records: Mapping[Cell, Record], stream: TextIO) -> None:
 
 def lines(records: Sequence[Record]) -> list[str]:
     """`add: 31 ms + 5.2 ms a step [5.1, 5.3]`, a method each, then where each two of them cross."""
-    calls = {name: calls_by_steps(members) for name, members in _by_method(records).items()}
+    calls = {name: calls_by_steps(members) for name, members in by_method(records).items()}
     usable = {name: found for name, found in calls.items() if len(found) > 1}
     fits = {name: fit(found) for name, found in usable.items()}
     said = [_line(name, found) for name, found in fits.items()]
@@ -81,7 +81,8 @@ def notes(records: Sequence[Record]) -> list[str]:
     return said
 
 
-def _title(record: Record) -> str:
+def title(record: Record) -> str:
+    """What the records of one table share: `sdxl-random · 512 x 512 · eager · batch 1 · cuda float16 · ...`."""
     cell, latency = record.cell, record.quantity("latency_s")
     size = "" if cell.height is None else f" · {cell.height} x {cell.width}"
     place = "" if latency is None else f" · {latency.protocol['processor']}, {latency.protocol['threads']} threads"
@@ -89,15 +90,15 @@ def _title(record: Record) -> str:
     return f"{cell.suite}{size} · {cell.mode} · {batch} · {cell.device} {cell.dtype}{place}"
 
 
-def _table(records: Sequence[Record], names: Sequence[str], intervals: Sequence[str]) -> Table:
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    grid.add_column("method", no_wrap=True)
-    grid.add_column("steps", justify="right")
+def texts(
+    records: Sequence[Record], names: Sequence[str], intervals: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """(heads, rows): method, steps, and those of `names` that were measured, with intervals where asked for."""
     first = {name: found for name in names if (found := _first(records, name)) is not None}
     columns = [display(quantity) for quantity in first.values()]
     places = [digits(column, records) for column in columns]
-    for column in columns:
-        grid.add_column(column.header.rstrip(" ↑↓"))
+    heads = ("method", "steps", *(column.header.rstrip(" ↑↓") for column in columns))
+    rows = []
     for record in records:
         cells = []
         for column, place in zip(columns, places, strict=True):
@@ -105,7 +106,17 @@ def _table(records: Sequence[Record], names: Sequence[str], intervals: Sequence[
             shown = "–" if quantity is None else number(quantity.value * column.factor, place)
             spread = interval(quantity, column, place) if quantity is not None and column.name in intervals else None
             cells.append(shown if spread is None else f"{shown} {spread}")
-        grid.add_row(label(record.cell), str(record.cell.num_inference_steps), *cells)
+        rows.append((label(record.cell), str(record.cell.num_inference_steps), *cells))
+    return heads, tuple(rows)
+
+
+def _table(records: Sequence[Record], names: Sequence[str], intervals: Sequence[str]) -> Table:
+    heads, rows = texts(records, names, intervals)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for place, head in enumerate(heads):
+        grid.add_column(head, no_wrap=place == 0, justify="right" if place == 1 else "left")
+    for row in rows:
+        grid.add_row(*row)
     return grid
 
 
@@ -113,7 +124,8 @@ def _first(records: Iterable[Record], name: str) -> Quantity | None:
     return next((found for record in records if (found := record.quantity(name)) is not None), None)
 
 
-def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
+def by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Records by the name of their series, in the order in which it first comes."""
     found: dict[str, list[Record]] = {}
     for record in records:
         found.setdefault(label(record.cell), []).append(record)

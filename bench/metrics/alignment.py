@@ -17,6 +17,9 @@ from bench.metrics.collecting import PromptList, protocol, require_images, score
 from bench.metrics.features import extract, identity
 from bench.metrics.hub.clip import clip_tower
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
+from bench.metrics.weights import WEIGHTS
+
+DTYPE = "float32 embeddings, float64 cosine"
 
 
 class ClipScore(Metric):
@@ -68,7 +71,10 @@ class ClipScore(Metric):
                 self._prompts,
                 judge=self._tower.name,
                 judge_weights=self._tower.weights_hash,
+                tag=WEIGHTS[self.info.weights[0]].title,
                 resize=self._tower.resize,
+                dtype=DTYPE,
+                scale=self._factor(),
                 convention=self.convention,
                 tokens=f"at most {self._tower.longest}, cut before the end token",
                 truncated_prompts=self._truncated,

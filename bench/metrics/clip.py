@@ -21,7 +21,7 @@ BATCH_SIZE = 128
 
 
 class ClipShapes(Metric):
-    """The CLIP score, 0 to 100, with Student's t interval; `per_image` is 100 times the cosine of each image."""
+    """The CLIP score, 0 to 100, with its bootstrap interval; `per_image` is 100 times the cosine of each image."""
 
     info: ClassVar[MetricInfo] = MetricInfo(
         name="clip-shapes",

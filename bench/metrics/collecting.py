@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from bench.errors import UsageError
 from bench.judging import Prompt
 from bench.metrics.interface import MetricContext, MetricInfo, Score
-from bench.metrics.statistics import Estimate, mean_interval
+from bench.metrics.statistics import Estimate, bootstrap_interval
 
 Protocol = dict[str, str | int | float]
 
@@ -47,16 +47,12 @@ class PromptList:
         return len(self._numbers) < self.n
 
     def mean_interval(self, values: ArrayLike) -> Estimate:
-        """The mean of one number an image, with Student's t interval over prompts.
+        """The mean of one number an image, with SciPy's BCa bootstrap interval over prompts.
 
-        Images of one prompt are not independent, so with several an interval over images would be too narrow.
+        Images of one prompt are not independent, so with several an interval over images would be too narrow. The same
+        values give the same interval.
         """
-        if not self.several:
-            return mean_interval(values)
-        data, clusters = np.asarray(values, dtype=np.float64), np.asarray(self.clusters)
-        means = np.bincount(clusters, weights=data) / np.bincount(clusters)
-        estimate = mean_interval(means)
-        return Estimate(estimate.value, estimate.low, estimate.high, data.size)
+        return bootstrap_interval(values, np.random.default_rng(0), clusters=self.clusters)
 
     @property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""FD-shapes: the Frechet distance of recogniser features, by this package, clean-fid and torchmetrics.
+"""FD-shapes: the Frechet distance of recogniser features, by this package, clean-fid, torchmetrics and torch-fidelity.
 
 Heusel et al. 2017, arXiv 1706.08500, equation 6, with the embedded suite's recogniser in Inception's place. It is never
 called FID, because it is not one. What its interval covers stands in `bench.metrics.distances`.
@@ -35,11 +35,16 @@ FEATURE_TOLERANCE = 1e-2
 by rounding, 1e-6 in float32 and 1e-3 with TF32; another image or another extractor moves it by its own size."""
 
 
+MOST_CHECKED = 512
+"""Features up to which the other packages, which take a minute or two at 2,048, check every cell of a run."""
+
+
 class FrechetShapes(Metric):
     """The Frechet distance between the features of generated and of reference images; lower is better.
 
-    `per_image` holds pseudo-values whose mean is the distance. `parts` holds the distance according to clean-fid and to
-    torchmetrics, where each can (clean-fid refuses some singular covariances), and FD-infinity.
+    `per_image` holds pseudo-values whose mean is the distance. `parts` holds FD-infinity, and the distance according to
+    clean-fid, torchmetrics and torch-fidelity, where each can (clean-fid refuses some singular covariances) and has not
+    done so before in this run where features are many.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -54,6 +59,7 @@ class FrechetShapes(Metric):
 
     def __init__(self, context: MetricContext) -> None:
         self._generated = GeneratedFeatures(context, self.info)
+        self._loaded = context.loaded
 
     def update(self, batch: MetricBatch) -> None:
         features = self._generated.of(batch)
@@ -66,12 +72,20 @@ class FrechetShapes(Metric):
         pseudo = frechet_pseudo_values(generated, reference=reference.gaussian)
         return score(
             self.info,
-            frechet_interval(pseudo),
+            frechet_interval(pseudo, clusters=self._generated.clusters),
             # the bias depends on n, so distances of different n are not compared
             self._generated.protocol(n=self._generated.n),
             per_image=pseudo,
-            parts={**cross_checks(generated, reference), **_infinity(generated, reference)},
+            parts={**self._cross_checks(generated, reference), **_infinity(generated, reference)},
         )
+
+    def _cross_checks(self, generated: Array, reference: Reference) -> dict[str, float]:
+        """By the other packages: of every cell where features are few, else of a run's first, as it takes minutes."""
+        key = f"cross-checks of {self.info.name}"
+        if generated.shape[1] > MOST_CHECKED and key in self._loaded:
+            return {}
+        self._loaded[key] = True
+        return cross_checks(generated, reference)
 
 
 def _infinity(generated: Array, reference: Reference) -> dict[str, float]:
@@ -83,12 +97,14 @@ def _infinity(generated: Array, reference: Reference) -> dict[str, float]:
 
 
 def cross_checks(generated: Array, reference: Reference) -> dict[str, float]:
-    """The same distance by clean-fid and by torchmetrics, where each can: {"clean-fid": ..., "torchmetrics": ...}."""
+    """The same distance by clean-fid, torchmetrics and torch-fidelity, where each can: {"clean-fid": ..., ...}."""
     values: dict[str, float] = {}
     with contextlib.suppress(ValueError, np.linalg.LinAlgError):
         values["clean-fid"] = clean_fid_distance(generated=gaussian(generated), reference=reference.gaussian)
     with contextlib.suppress(RuntimeError):
         values["torchmetrics"] = torchmetrics_distance(generated=generated, reference=reference.features)
+    with contextlib.suppress(ImportError, np.linalg.LinAlgError):  # it is optional: fewstep-bench[parity]
+        values["torch-fidelity"] = torch_fidelity_distance(generated=gaussian(generated), reference=reference.gaussian)
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
@@ -110,6 +126,18 @@ def torchmetrics_distance(*, generated: Array, reference: Array) -> float:
     metric.update(torch.from_numpy(reference), real=True)
     metric.update(torch.from_numpy(generated), real=False)
     return float(metric.compute())
+
+
+def torch_fidelity_distance(*, generated: Gaussian, reference: Gaussian) -> float:
+    """torch-fidelity's Frechet distance of two Gaussians.
+
+    Raises:
+        ImportError: where it is not installed.
+    """
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+    sides = [{"mu": side.mean, "sigma": side.covariance} for side in (generated, reference)]
+    return float(fid_statistics_to_metric(*sides, False)["frechet_inception_distance"])
 
 
 class PassThrough(nn.Module):

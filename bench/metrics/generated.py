@@ -64,6 +64,11 @@ class GeneratedFeatures:
         """The number of its prompt for each image."""
         return self._prompts.clusters
 
+    @property
+    def several(self) -> bool:
+        """Whether a prompt has more than one image."""
+        return self._prompts.several
+
     def of(self, batch: MetricBatch) -> Tensor:
         """The features (N, D) of a batch on the CPU: those that came with it, or computed.
 

@@ -18,8 +18,8 @@ from bench.metrics.weights import JudgeFiles
 class MetricInfo:
     """`quantity` is the name in records and tables; `unit` is "" for a pure number, "%" for a share times 100.
 
-    `sees_prompts` says that a wrong prompt makes the value worse, `weights` which of `bench.metrics.weights.WEIGHTS` it
-    needs.
+    `sees_prompts` says that a wrong prompt makes the value worse, `sees_variety` that the same few images over and over
+    do (asked of metrics with a reference), `weights` which of `bench.metrics.weights.WEIGHTS` it needs.
     """
 
     name: str
@@ -30,6 +30,7 @@ class MetricInfo:
     needs_reference: bool
     min_images: int
     sees_prompts: bool = False
+    sees_variety: bool = True
     weights: tuple[str, ...] = ()
 
 

@@ -48,7 +48,7 @@ class KernelShapes(Metric):
         )
         return score(
             self.info,
-            mean_interval(pseudo),
+            mean_interval(pseudo, clusters=self._generated.clusters),
             self._generated.protocol(kernel="(x.y / D + 1)^3, unbiased, all pairs"),
             per_image=pseudo,
         )

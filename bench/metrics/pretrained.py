@@ -23,6 +23,7 @@ class _Frechet(FrechetShapes):
 
     def __init__(self, context: MetricContext) -> None:
         self._generated = GeneratedFeatures(context, self.info, self._extractor(context))
+        self._loaded = context.loaded
 
     @abstractmethod
     def _extractor(self, context: MetricContext) -> FeatureExtractor:

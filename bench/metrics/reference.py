@@ -20,6 +20,7 @@ class Reference:
     def __init__(self, features: Array) -> None:
         self.features = features
         self._neighbours: dict[int, Neighbours] = {}
+        self._overlaps: dict[tuple[str, int], Overlap] = {}
 
     @cached_property
     def gaussian(self) -> Gaussian:
@@ -44,9 +45,17 @@ class Reference:
         return self._neighbours[k]
 
     def overlap(self, features: Array, k: int) -> Overlap:
-        """Precision, recall, density and coverage of generated features (N, D), one number an image each."""
+        """Precision, recall, density and coverage of generated features (N, D), one number an image each.
+
+        Those of the last set of features are kept, since metrics ask for one of the four each.
+        """
         rows = checked_features(features) - self.centre
-        return overlap_of(rows, self.features - self.centre, nearest(rows, k), self.neighbours(k))
+        digest = hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+        self._overlaps = {key: found for key, found in self._overlaps.items() if key[0] == digest}
+        if (digest, k) not in self._overlaps:
+            target = self.features - self.centre
+            self._overlaps[digest, k] = overlap_of(rows, target, nearest(rows, k), self.neighbours(k))
+        return self._overlaps[digest, k]
 
 
 _known: dict[str, Reference] = {}

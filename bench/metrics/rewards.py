@@ -54,6 +54,7 @@ class ImageReward(Metric):
                 judge=self._judge.name,
                 judge_weights=self._judge.weights_hash,
                 resize=self._judge.resize,
+                dtype="float32",
                 truncated_prompts=self._truncated,
             ),
             per_image=self._values,
@@ -106,6 +107,7 @@ class Aesthetic(Metric):
                 judge_weights=self._tower.weights_hash,
                 head_weights=self._head_hash,
                 resize=self._tower.resize,
+                dtype="float32",
             ),
             per_image=self._values,
         )

@@ -1,4 +1,4 @@
-"""Intervals for the numbers of a record: means, shares, medians and paired differences, in float64.
+"""Intervals for the numbers of a record: means, shares and paired differences, in float64.
 
 Each interval says what it covers, and a test shows that it does. No function reads or moves a global random state: what
 is random takes a `numpy.random.Generator`.
@@ -6,12 +6,11 @@ is random takes a `numpy.random.Generator`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from bench.clusters import RESAMPLES, clustered
 
@@ -130,30 +129,11 @@ def share_interval(successes: float, n: int, confidence: float = CONFIDENCE) -> 
         raise ValueError("a share needs at least 1 observation")
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie in [0, {n}], not {successes}")
-    share, z = successes / n, _normal(confidence)
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), n)
+    from statsmodels.stats.proportion import proportion_confint  # takes a second to import
 
-
-def median_interval(
-    values: ArrayLike, rng: np.random.Generator, confidence: float = CONFIDENCE, resamples: int = 2000
-) -> Estimate:
-    """The median of independent observations with the percentile bootstrap interval, for latencies and their like.
-
-    Args:
-        values: (n,) finite numbers, n of at least 2.
-        rng: draws the resamples; the same state gives the same interval.
-        confidence: as in `mean_interval`.
-        resamples: how many bootstrap samples.
-
-    Raises:
-        ValueError: for fewer than 2 values, or one that is not finite.
-    """
-    data = _observations(values, at_least=2)
-    medians = np.median(data[rng.integers(data.size, size=(resamples, data.size))], axis=1)
-    low, high = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Estimate(float(np.median(data)), float(low), float(high), data.size)
+    share = successes / n
+    low, high = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
+    return Estimate(share, min(share, max(0.0, float(low))), max(share, min(1.0, float(high))), n)
 
 
 def _observations(values: ArrayLike, at_least: int) -> Array:
@@ -167,7 +147,3 @@ def _observations(values: ArrayLike, at_least: int) -> Array:
 
 def _student(confidence: float, degrees: int) -> float:
     return float(stdtrit(degrees, (1 + confidence) / 2))
-
-
-def _normal(confidence: float) -> float:
-    return float(ndtri((1 + confidence) / 2))

@@ -77,6 +77,9 @@ WEIGHTS: Mapping[str, WeightsInfo] = {
             "clip-g", "OpenCLIP ViT-g-14, laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K", "MIT", _CLIP
         ),
         WeightsInfo("clip-l", "OpenAI CLIP ViT-L/14", "openai/clip-vit-large-patch14", "MIT", _CLIP),
+        WeightsInfo(
+            "clip-l-336", "OpenAI CLIP ViT-L/14 at 336 pixels", "openai/clip-vit-large-patch14-336", "MIT", _CLIP
+        ),
         WeightsInfo("pickscore", "PickScore v1 (CLIP ViT-H-14)", "yuvalkirstain/PickScore_v1", "MIT", _CLIP),
         WeightsInfo(
             "hpsv2",

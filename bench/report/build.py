@@ -10,7 +10,9 @@ from bench.report.check import differences, left_over
 from bench.report.figures import figures
 from bench.report.frame import Group, groups, load
 from bench.report.grids import grids
+from bench.report.health import health_checks, health_markdown
 from bench.report.html import GENERATOR, page, relative
+from bench.report.latency import LatencyReport
 from bench.report.latex import results_latex
 from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
@@ -18,11 +20,11 @@ from bench.report.sheets import read_prompts, read_sheets
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv
 
 
-def build(results: Path, out: Path, check: bool) -> int:
+def build(results: Path, out: Path, check: bool, latency: LatencyReport | None = None) -> int:
     """Write the report of `results` into `out`, or with `check` compare it with what is there.
 
     The table in README.md is kept up to date too, where that file lies beside a folder `reports` and has the markers;
-    a report written elsewhere leaves it alone.
+    a report written elsewhere leaves it alone. `latency` is what `bench latency` timed, made by `bench.latency.report`.
 
     Returns:
         0, or 1 where `check` finds a file that differs, is missing or is left over; each is named on stdout.
@@ -32,7 +34,7 @@ def build(results: Path, out: Path, check: bool) -> int:
         RecordError: where a record, a strip or the prompts cannot be read, or protocols differ.
     """
     found = groups(load(results))
-    files = render(results, out, found)
+    files = render(results, out, found, latency)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:
@@ -47,22 +49,28 @@ def build(results: Path, out: Path, check: bool) -> int:
     return 0
 
 
-def render(results: Path, out: Path, found: tuple[Group, ...]) -> dict[str, bytes]:
+def render(
+    results: Path, out: Path, found: tuple[Group, ...], latency: LatencyReport | None = None
+) -> dict[str, bytes]:
     """All files of the report as {path below `out`: bytes}; nothing is written."""
     prompts = read_prompts(results)
     sheets = {group.slug: read_sheets(results, group.measured) for group in found}
     drawn: dict[str, bytes] = {}
     for group in found:
         drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
+    checks = health_checks(results, [record for group in found for record in group.measured])
     texts = {
-        "tables/results.md": results_markdown(found, prompts),
+        "tables/results.md": results_markdown(found, prompts, health_markdown(checks)),
         "tables/results.csv": results_csv(found),
         "tables/results.tex": results_latex(found),
         "tables/breakdown.csv": breakdown_csv(found, prompts),
         "tables/not_measured.csv": not_measured_csv(found),
         "tables/readme.md": readme_markdown(found),
-        "index.html": page(found, drawn, sheets, prompts, relative(results, out)),
+        "index.html": page(
+            found, drawn, sheets, prompts, relative(results, out), latency.sections if latency else (), checks
+        ),
     }
+    texts |= latency.files() if latency is not None else {}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
     return files | {f"figures/{name}": data for name, data in drawn.items()}
 

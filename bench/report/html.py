@@ -18,6 +18,8 @@ from bench.report.breakdown import Breakdown, breakdown
 from bench.report.display import Display, columns
 from bench.report.figures import COST, front, points
 from bench.report.frame import Group, label, steps_text
+from bench.report.health import Checked
+from bench.report.latency import LatencySection
 from bench.report.sheets import Sheet, StoredPrompt
 from bench.report.tables import HOW_MARKED, JUDGES, NO_REASON, Table, findings, results_table, select
 
@@ -84,6 +86,8 @@ def page(
     sheets: Mapping[str, Sequence[Sheet]],
     prompts: Sequence[StoredPrompt],
     base: str,
+    latency: Sequence[LatencySection] = (),
+    health: Sequence[Checked] = (),
 ) -> str:
     """The whole page.
 
@@ -93,6 +97,8 @@ def page(
         sheets: the strips of each group, by its slug.
         prompts: the prompts that the strips were made from.
         base: the results folder as seen from the page, such as `results`.
+        latency: what `bench latency` timed.
+        health: what the health controls say about the scores.
     """
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -100,7 +106,12 @@ def page(
     )  # fmt: skip
     sections = [_section(group, figures, sheets.get(group.slug, ()), prompts, base) for group in groups]
     return environment.get_template("index.html").render(
-        sections=sections, how_marked=HOW_MARKED, judges=JUDGES, no_reason=NO_REASON
+        sections=sections,
+        how_marked=HOW_MARKED,
+        judges=JUDGES,
+        no_reason=NO_REASON,
+        latency=latency,
+        health=health,
     )
 
 

@@ -13,9 +13,12 @@ from bench.report.tables import HOW_MARKED, JUDGES, NO_REASON, Entry, Table, res
 README_COLUMNS = ("fd-shapes", "clip-shapes", "preference", "attributes", "latency_s")
 
 
-def results_markdown(groups: Sequence[Group], prompts: Sequence[StoredPrompt] = ()) -> str:
-    """The whole `results.md`: quality, cost, scores by kind of prompt and what was not measured, a section a group."""
-    lines = ["# Results", "", HOW_MARKED, "", JUDGES, ""]
+def results_markdown(groups: Sequence[Group], prompts: Sequence[StoredPrompt] = (), health: Sequence[str] = ()) -> str:
+    """The whole `results.md`: quality, cost, scores by kind of prompt and what was not measured, a section a group.
+
+    `health` are the lines of `bench.report.health`, which come first.
+    """
+    lines = ["# Results", "", HOW_MARKED, "", JUDGES, "", *health]
     for group in groups:
         table = results_table(group)
         lines += [f"## {escape_markdown(group.key.title)}", ""]

@@ -120,9 +120,12 @@ def _unclear_last(told: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
 
 
 def results_csv(groups: Sequence[Group]) -> str:
-    """One tidy row a (cell, quantity): `TIDY_COLUMNS`, the settings of its group, `best` and the record's name."""
+    """One tidy row a (cell, quantity): `TIDY_COLUMNS`, the settings of its group, `best` and the record's name.
+
+    `protocol` is the hash of the score's protocol: rows with different ones are not compared.
+    """
     parts = [_csv_frame_rows(group) for group in groups]
-    heads = [*TIDY_COLUMNS, "limit", "device", "dtype", "batch_size", "best", "record"]
+    heads = [*TIDY_COLUMNS, "limit", "device", "dtype", "batch_size", "best", "protocol", "record"]
     return _csv(heads, [row for part in parts for row in part])
 
 
@@ -152,11 +155,13 @@ def not_measured_csv(groups: Sequence[Group]) -> str:
 def _csv_frame_rows(group: Group) -> list[list[object]]:
     best = marks(verdicts(group.measured, columns(group.measured)))
     key = group.key
+    protocols = {(r.cell.name, item.name): item.protocol_hash for r in group.measured for item in r.quantities}
     rows: list[list[object]] = []
     for item in tidy(group.measured).itertuples(index=False):
         values = ["" if value != value else value for value in item]  # a scale that was not asked for is empty
         shared = [key.limit, key.device, key.dtype, key.batch_size]
-        rows.append([*values[:-1], *shared, (item.record, item.quantity) in best, item.record])
+        place = (item.record, item.quantity)
+        rows.append([*values[:-1], *shared, place in best, protocols[place], item.record])
     return rows
 
 

@@ -33,6 +33,9 @@ def spoil(path: Path, kind: str) -> None:
     elif kind == "cut in the middle":
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2] + end)
+    elif kind == "a JPEG":
+        Image.new("RGB", (4, 4)).save(path, format="jpeg")
+        path.write_bytes(path.read_bytes() + end)
     elif kind == "wrong size":
         Image.new("RGB", (5, 7)).save(path)
     elif kind == "16 bits":
@@ -46,6 +49,7 @@ def spoil(path: Path, kind: str) -> None:
     [
         ("corrupt", "cannot be read as an image: it is damaged or cut short; delete it and run the same command again"),
         ("cut in the middle", "cannot be read as an image: it is damaged or cut short"),
+        ("a JPEG", "cannot be read as an image: it is damaged or cut short"),  # it is not what was stored
         ("wrong size", "00003.png is 5 x 7 pixels and 00000.png 4 x 4; delete the wrong one"),
         ("L", "is grey, not 8-bit RGB as it was stored"),
         ("RGBA", "is RGB with alpha, not 8-bit RGB"),

@@ -119,6 +119,7 @@ MAKERS = {
     "dinov2": write_dino,
     "clip-g": write_clip,
     "clip-l": write_clip,
+    "clip-l-336": write_clip,
     "pickscore": write_clip,
     "hpsv2": write_clip,
     "image-reward": write_image_reward,

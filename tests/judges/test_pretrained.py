@@ -20,13 +20,16 @@ from transformers import CLIPModel, CLIPProcessor, CLIPTokenizer, Dinov2Model
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from bench.errors import UsageError, WeightsError
-from bench.judging import Prompt, images_of
+from bench.judging import Judges, Prompt, images_of
 from bench.metrics.alignment import ClipScore, HpsV21, PickScore
 from bench.metrics.clip import ClipShim
 from bench.metrics.diversity import FeatureDiversity, LpipsDiversity, to_others
-from bench.metrics.hub.inception import CleanInception
+from bench.metrics.hub.inception import CleanInception, FidelityInception
 from bench.metrics.hub.lpips import Lpips
+from bench.metrics.inception import InceptionScore
 from bench.metrics.interface import Metric, MetricBatch
+from bench.metrics.kernel_clip import Cmmd
+from bench.metrics.overlapping import Coverage, Precision
 from bench.metrics.pretrained import FdDinov2, Fid, FidTensorflow, Kid
 from bench.metrics.rewards import Aesthetic, ImageReward
 from bench.metrics.weights import JudgeFiles
@@ -166,6 +169,78 @@ def test_kid_sees_what_is_worse_and_shares_its_network_with_fid(
         feed(fid, shapes(60)).compute()
 
 
+def test_cmmd_is_the_formula_on_the_embeddings_of_the_images(folders: Folders) -> None:
+    """The authors' estimator with whole matrices, on what transformers' CLIP makes of the images."""
+    given = hub_context(folders)
+    assert given.reference_of is not None
+    cmmd = small(Cmmd)(given)
+    (tower,) = cmmd.extractors
+    one, other = (rows.double().numpy() for rows in (tower(shapes(60)), given.reference_of(tower)))
+    one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, other))
+
+    def kernel(first: Any, second: Any) -> Any:
+        squared = ((first[:, None] - second[None]) ** 2).sum(axis=2)
+        return np.exp(-squared / (2 * 10**2))
+
+    expected = 1000 * (kernel(one, one).mean() + kernel(other, other).mean() - 2 * kernel(one, other).mean())
+    score = feed(cmmd, shapes(60)).compute()
+    assert score.value == pytest.approx(max(0.0, expected), rel=1e-6, abs=1e-9)
+    worse = feed(small(Cmmd)(given), 255 - shapes(60)).compute()
+    assert score.value < worse.value
+    assert worse.ci_low < worse.value < worse.ci_high
+    assert {"extractor_weights", "kernel", "scale", "n", "reference", "resize"} <= set(score.protocol)
+    with pytest.raises(ValueError, match="cmmd needs at least 50 images, not 12"):
+        feed(Cmmd(given), shapes(12)).compute()
+
+
+def test_precision_and_coverage_under_dinov2_where_the_suite_has_no_recogniser(folders: Folders) -> None:
+    given = replace(hub_context(folders), judges=Judges())
+    for metric in (Precision, Coverage):
+        good, bad = (feed(metric(given), images).compute() for images in (shapes(40), 255 - shapes(40)))
+        assert good.value > bad.value
+        assert good.protocol["extractor"] == "dinov2"
+
+
+class TinyFidelity(FidelityInception):
+    """Features are channel means, 2,048 of them by repetition; the classes are those of a last layer of its own."""
+
+    def __init__(self) -> None:
+        self.weights_hash, self._device = "f" * 64, CPU
+        self._network = torch.nn.Module()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(6)
+            self._network.fc = torch.nn.Linear(6, 10)
+
+    def __call__(self, images: Any) -> Any:
+        return torch.cat([images.float().mean(dim=(2, 3)), images.float().std(dim=(2, 3))], dim=1) / 20
+
+
+def test_the_inception_score_is_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchmetrics.image.inception import InceptionScore as Theirs
+
+    network = TinyFidelity()
+    monkeypatch.setattr("bench.metrics.inception.fidelity_inception", lambda *_: network)
+    images = shapes(60)
+    score = feed(small(InceptionScore)(hub_context({})), images).compute()
+    features = network(images)
+
+    class Logits(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return features @ network._network.fc.weight.T
+
+    theirs = Theirs(feature=Logits(), splits=1)
+    theirs.update(images)
+    with torch.random.fork_rng(devices=[]), pytest.warns(UserWarning, match="std"):
+        mean, _ = theirs.compute()
+    assert score.value == pytest.approx(float(mean), rel=1e-5)
+    assert score.ci_low < score.value < score.ci_high
+    assert score.protocol["splits"] == 1
+    one = feed(small(InceptionScore)(hub_context({})), images[:1].repeat(60, 1, 1, 1)).compute()
+    assert one.value == pytest.approx(1.0)  # one class
+    with pytest.raises(ValueError, match="inception-score needs at least 1000 images, not 60"):
+        feed(InceptionScore(hub_context({})), images).compute()
+
+
 def test_an_inception_of_another_hash_is_refused(folders: Folders) -> None:
     with pytest.raises(WeightsError, match="is not the published f58cb9b6ec32; download https://nvlabs"):
         Fid(hub_context(folders))
@@ -244,18 +319,18 @@ def test_torch_fidelitys_network_from_safetensors(tmp_path: Path, monkeypatch: p
     from safetensors.torch import save_file
     from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-    from bench.metrics.hub.inception import FidelityInception
-
     kind = fidelity.FeatureExtractorInceptionV3
     with monkeypatch.context() as patch:  # a network of random weights: nothing is downloaded or loaded
         patch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: {})
         patch.setattr(kind, "load_state_dict", lambda self, state: None)
         with torch.random.fork_rng(devices=[]):
-            network = kind("random", ["2048"]).eval()
+            network = kind("random", ["2048", "logits_unbiased"]).eval()
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, tmp_path / "a.safetensors")
     with torch.no_grad():
-        expected = network(shapes(2))[0]
-    assert torch.equal(FidelityInception(tmp_path, "", CPU)(shapes(2)), expected)
+        expected, logits = network(shapes(2))
+    ours = FidelityInception(tmp_path, "", CPU)
+    assert torch.equal(ours(shapes(2)), expected)
+    assert torch.allclose(ours.classes(expected), logits.double().softmax(dim=1), atol=1e-6)
     save_file({"x": torch.zeros(1)}, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="not torch-fidelity's Inception weights"):
         FidelityInception(tmp_path, "", CPU)

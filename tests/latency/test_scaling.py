@@ -76,6 +76,20 @@ def test_lines_that_do_not_cross_say_why() -> None:
     assert (same.steps, same.cheaper_before) == (None, None)
 
 
+def test_slopes_that_cannot_be_told_apart_do_not_make_latencies_equal() -> None:
+    """One unquiet step count leaves intercept and slope open, not which method takes less time at the others."""
+    noisy = {1: [0.019, 0.020, 0.021, 0.027, 0.029, 0.033] * 2, 2: [0.0290] * 12, 4: [0.0458] * 12}
+    quiet = {1: [0.0189] * 12, 2: [0.0259] * 12, 4: [0.0359] * 12}
+    line, other = fit(noisy), fit(quiet)
+    assert line.slope_s[1] < other.slope_s[0] < line.slope_s[2]
+    found = crossing(noisy, quiet)
+    assert (found.steps, found.cheaper_before) == (None, 1)
+    turned = crossing(quiet, noisy)
+    assert (turned.steps, turned.cheaper_before) == (None, 0)
+    equal = crossing(noisy, {steps: values[::-1] for steps, values in noisy.items()})
+    assert "they cost the same" in equal.reason
+
+
 @pytest.mark.parametrize("bad", [{}, {1: [0.1]}, {1: [0.1], 2: []}, {1: [0.1], 2: [0.0]}, {1: [0.1], 2: [math.nan]}])
 def test_what_no_line_can_go_through_is_refused(bad: dict[int, list[float]]) -> None:
     with pytest.raises(ValueError, match=r"two step counts|no samples|not positive|not finite"):

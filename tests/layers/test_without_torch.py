@@ -20,7 +20,8 @@ MODULES = {
     "bench.registry": "import bench.registry",
     "bench.plan": "import bench.plan",
     "bench.cli": "import bench.cli",
-    "bench.latency": "import bench.latency.plan, bench.latency.resume, bench.latency.table, bench.latency.scaling",
+    "bench.latency": "import bench.latency.plan, bench.latency.resume, bench.latency.table, bench.latency.scaling\n"
+    "import bench.latency.report",
     "methods.registry": "import methods.registry",
     "methods.checkpoints": "import methods.checkpoints.guard\n"
     "from methods.checkpoints.table import all_rows\n"

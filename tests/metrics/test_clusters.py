@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.clusters import clustered
+from bench.judging import images_of
+from bench.metrics.clip import ClipShapes
+from bench.metrics.frechet import FrechetShapes
 from bench.metrics.inception_score import divergences, inception_interval, inception_pseudo_values
+from bench.metrics.interface import Metric, MetricBatch
+from bench.metrics.kernel import KernelShapes
 from bench.metrics.statistics import bootstrap_interval, mean_interval, paired_difference
+from tests.metrics.tiny import context, feed, prompts, shapes
 
 
 def test_equal_clusters_are_student_over_their_means() -> None:
@@ -96,3 +103,15 @@ def test_inception_influence_is_the_derivative() -> None:
 def test_logits_are_no_probabilities() -> None:
     with pytest.raises(ValueError, match="softmax"):
         divergences(np.random.default_rng(0).normal(size=(5, 3)))
+
+
+@pytest.mark.parametrize("metric", [FrechetShapes, KernelShapes, ClipShapes])
+def test_several_images_of_a_prompt_widen_the_interval_of_its_score(metric: type[Metric]) -> None:
+    """Four copies are worth no more than one; taken for independent they halve the interval."""
+    images = shapes(30).repeat_interleave(4, dim=0)
+    alone = feed(metric(context()), images).compute()
+    together = metric(replace(context(), images_per_prompt=4))
+    together.update(MetricBatch(images, images_of(prompts(30), 4), None))
+    found = together.compute()
+    widths = [item.ci_high - item.ci_low for item in (found, alone)]
+    assert widths[0] > 1.5 * widths[1]

@@ -17,10 +17,13 @@ from bench.metrics.clip import ClipShapes
 from bench.metrics.frechet import FrechetShapes
 from bench.metrics.interface import Metric, MetricBatch
 from bench.metrics.kernel import KernelShapes
+from bench.metrics.overlapping import Coverage, Density, Precision, Recall
 from bench.metrics.preference import Preference
 from tests.metrics.tiny import context, feed, prompts, shapes, tiny_clip
 
-METRICS = [FrechetShapes, KernelShapes, ClipShapes, Attributes, Preference]
+OVERLAPS = [Precision, Recall, Density, Coverage]
+JUDGED = [FrechetShapes, KernelShapes, ClipShapes, Attributes, Preference]
+METRICS = [*JUDGED, *OVERLAPS]
 parametrize = pytest.mark.parametrize("metric", METRICS, ids=lambda item: item.info.name)
 
 
@@ -67,7 +70,7 @@ def test_too_few_images_raise(metric: type[Metric]) -> None:
     assert feed(metric(context()), shapes(few + 1)).compute().n == few + 1
 
 
-@parametrize
+@pytest.mark.parametrize("metric", JUDGED, ids=lambda item: item.info.name)
 def test_a_suite_without_the_judge_is_a_usage_error_that_names_the_fix(metric: type[Metric]) -> None:
     with pytest.raises(UsageError, match=rf"{metric.info.name} needs .*'tiny'.*(choose|run with)") as raised:
         metric(replace(context(), judges=Judges()))
@@ -75,7 +78,7 @@ def test_a_suite_without_the_judge_is_a_usage_error_that_names_the_fix(metric: t
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("metric", [FrechetShapes, KernelShapes])
+@pytest.mark.parametrize("metric", [FrechetShapes, KernelShapes, *OVERLAPS])
 def test_set_metrics_need_a_reference(metric: type[Metric]) -> None:
     assert metric.info.needs_reference
     with pytest.raises(UsageError, match="reference features"):

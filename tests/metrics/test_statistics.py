@@ -14,8 +14,8 @@ from scipy.stats import binom, multinomial
 
 from bench.metrics.statistics import (
     Estimate,
+    bootstrap_interval,
     mean_interval,
-    median_interval,
     paired_difference,
     share_interval,
 )
@@ -95,22 +95,6 @@ def test_share_interval_with_ties_covers_at_least_as_often() -> None:
     assert covered > 0.95
 
 
-def test_median_interval_covers_and_the_mean_interval_does_not() -> None:
-    rng = np.random.default_rng(3)
-    samples = [rng.lognormal(0.0, 1.0, size=40) for _ in range(300)]
-    medians = [median_interval(sample, rng, resamples=300) for sample in samples]
-    # the percentile bootstrap of a median covers a little less than nominal at n = 40
-    assert 0.90 < rate(1.0, medians) < 0.985
-    assert rate(1.0, [mean_interval(sample) for sample in samples]) < 0.75
-
-
-def test_median_interval_depends_on_its_generator_alone() -> None:
-    data = np.arange(20.0) ** 2
-    first = median_interval(data, np.random.default_rng(5))
-    assert first == median_interval(data, np.random.default_rng(5))
-    assert first.value == np.median(data)
-
-
 def test_paired_difference_covers_and_is_narrow_only_when_paired() -> None:
     rng = np.random.default_rng(4)
     intervals, widths, unpaired = [], [], []
@@ -134,7 +118,7 @@ def test_nothing_and_non_finite_raise(values: list[float]) -> None:
     with pytest.raises(ValueError, match=r"needs at least 2 values|finite"):
         mean_interval(values)
     with pytest.raises(ValueError, match=r"needs at least 2 values|finite"):
-        median_interval(values, np.random.default_rng(0))
+        bootstrap_interval(values, np.random.default_rng(0))
 
 
 def test_bad_shares_and_pairs_raise() -> None:

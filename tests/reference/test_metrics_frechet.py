@@ -20,6 +20,7 @@ from bench.metrics.frechet import (
     FrechetShapes,
     clean_fid_distance,
     clean_fid_features,
+    torch_fidelity_distance,
     torchmetrics_distance,
 )
 from bench.metrics.interface import MetricBatch
@@ -38,7 +39,7 @@ def traces(*sides: Gaussian) -> float:
 
 
 @pytest.mark.parametrize("width", [2, 4, 32])
-def test_all_four_agree_at_full_rank(width: int) -> None:
+def test_all_five_agree_at_full_rank(width: int) -> None:
     first, second = two_sets(width)
     a, b = gaussian(first), gaussian(second)
     ours = frechet_distance(generated=a, reference=b)
@@ -48,6 +49,7 @@ def test_all_four_agree_at_full_rank(width: int) -> None:
     assert ours == pytest.approx(by_definition, abs=tolerance)
     assert ours == pytest.approx(clean_fid_distance(generated=a, reference=b), abs=tolerance)
     assert ours == pytest.approx(torchmetrics_distance(generated=first, reference=second), abs=tolerance)
+    assert ours == pytest.approx(torch_fidelity_distance(generated=a, reference=b), abs=tolerance)
     wrong = ours + ((a.mean - b.mean) ** 2).sum()  # the mean counted twice is seen
     assert wrong != pytest.approx(by_definition, abs=tolerance)
 
@@ -73,12 +75,17 @@ def test_one_dimension_by_hand() -> None:
     assert frechet_distance(generated=first, reference=second) == pytest.approx(10.0)
 
 
-def test_the_metric_reports_the_three_of_them() -> None:
-    score = feed(FrechetShapes(context()), shapes(120)).compute()
-    assert set(score.parts) == {"clean-fid", "torchmetrics", "fd-infinity"}
-    for name in ("clean-fid", "torchmetrics"):
+def test_the_metric_reports_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = context()
+    score = feed(FrechetShapes(given), shapes(120)).compute()
+    packages = {"clean-fid", "torchmetrics", "torch-fidelity"}
+    assert set(score.parts) == {*packages, "fd-infinity"}
+    for name in packages:
         assert score.parts[name] == pytest.approx(score.value, rel=1e-6)
     assert score.parts["fd-infinity"] < score.value
+    monkeypatch.setattr("bench.metrics.frechet.MOST_CHECKED", 10)
+    assert set(feed(FrechetShapes(given), shapes(120)).compute().parts) == {"fd-infinity"}  # checked in this run
+    assert packages < set(feed(FrechetShapes(context()), shapes(120)).compute().parts)  # the first of another
 
 
 def test_clean_fid_with_the_custom_extractor_gives_our_features() -> None:

@@ -91,6 +91,13 @@ class FidelityInception:
         parts = [self._network(block.to(self._device))[0].float().cpu() for block in torch.split(images, _BATCH)]
         return torch.cat(parts)
 
+    @torch.inference_mode()
+    def classes(self, features: Tensor) -> Tensor:
+        """Class probabilities, float64 (N, 1008), of features (N, 2048): the last layer without its bias."""
+        weight: Tensor = self._network.fc.weight
+        logits = features.to(self._device, weight.dtype) @ weight.T
+        return logits.double().softmax(dim=1).cpu().clone()
+
 
 def clean_inception(context: MetricContext, metric: str, mode: Mode = "clean") -> CleanInception:
     """clean-fid's Inception, loaded once a run and mode.
