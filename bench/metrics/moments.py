@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpstrf
 
+from bench.metrics.rows import BLOCK, Features, as_rows
 from bench.metrics.statistics import Array
 
 
@@ -124,29 +127,41 @@ class Moments:
         return Gaussian(self._mean, self._scatter / (self.n - 1), self.n)
 
 
-def gaussian(features: Array) -> Gaussian:
+def gaussian(features: Features) -> Gaussian:
     """The statistics of rows (N, D); with N <= D the rows themselves are kept in the place of their covariance.
 
     Raises:
         ValueError: for fewer than 2 rows, or numbers that are not finite.
     """
-    rows = checked_features(features)
-    n, width = rows.shape
-    if n < 2 or n > width:
-        return Moments().add(rows).gaussian()
-    mean = rows.mean(axis=0)
-    return Gaussian(mean, None, n, (rows - mean) / np.sqrt(n - 1))
+    rows = as_rows(features)
+    n = len(rows)
+    if n < 2 or n > rows.width:
+        return _gaussian_of(rows.blocks())
+    whole = rows[:]
+    mean = whole.mean(axis=0)
+    return Gaussian(mean, None, n, (whole - mean) / np.sqrt(n - 1))
 
 
-def checked_features(features: Array) -> Array:
+def gaussian_of(features: Features, places: NDArray[np.intp]) -> Gaussian:
+    """The statistics of the rows at these places."""
+    rows = as_rows(features)
+    if len(places) <= rows.width:
+        return gaussian(rows.take(places))
+    ordered = np.sort(places)
+    return _gaussian_of(rows.take(ordered[start : start + BLOCK]) for start in range(0, len(ordered), BLOCK))
+
+
+def _gaussian_of(blocks: Iterable[Array]) -> Gaussian:
+    moments = Moments()
+    for block in blocks:
+        moments.add(block)
+    return moments.gaussian()
+
+
+def checked_features(features: Features) -> Array:
     """float64 (N, D).
 
     Raises:
         ValueError: for another number of axes, no rows, or numbers that are not finite.
     """
-    rows = np.asarray(features, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise ValueError(f"features must be (N, D) with N of at least 1, not {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("features must be finite; the images or the extractor gave NaN or infinity")
-    return rows
+    return as_rows(features)[:]
