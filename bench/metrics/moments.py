@@ -16,7 +16,10 @@ from bench.metrics.statistics import Array
 
 @dataclass(frozen=True)
 class Factor:
-    """A triangular factor of a covariance C: `C[order][:, order] = lower @ lower.T` with `lower` (D, rank)."""
+    """A triangular factor of a covariance C: `C[order][:, order] = lower @ lower.T` with `lower` (D, rank).
+
+    Where `lower` is square its upper triangle holds anything: LAPACK looks at the lower one alone.
+    """
 
     lower: Array
     order: np.ndarray
@@ -30,7 +33,7 @@ class Factor:
     def unordered(self) -> Array:
         """(D, rank): F with C = F F', in the order of the features."""
         rows = np.empty_like(self.lower)
-        rows[self.order] = self.lower
+        rows[self.order] = np.tril(self.lower)
         return rows
 
 
@@ -69,7 +72,7 @@ class Gaussian:
     def factor(self) -> Factor:
         """Cholesky's factor; where that shows that the rank is less than full, with pivoting up to the rank."""
         width = len(self.covariance)
-        lower, info = dpotrf(self.covariance, lower=1, clean=1)
+        lower, info = dpotrf(self.covariance.T, lower=1, clean=0)  # symmetric; Fortran's order is copied faster
         rounding = width * np.finfo(np.float64).eps * self.covariance.diagonal().max()
         if info == 0 and (lower.diagonal() ** 2).min() > rounding:
             return Factor(lower, np.arange(width))

@@ -62,7 +62,7 @@ class Reference:
 def _digest(rows: Rows) -> str:
     digest = hashlib.sha256(repr((len(rows), rows.width)).encode())
     for block in rows.blocks():
-        digest.update(np.ascontiguousarray(block))
+        digest.update(np.ascontiguousarray(block).tobytes())
     return digest.hexdigest()
 
 
