@@ -13,7 +13,7 @@ from bench import registry
 from bench.errors import FewstepError, UsageError
 from bench.images import ImageStore
 from bench.judging import FeatureExtractor, Prompt
-from bench.metrics.features import FeatureCache, identity
+from bench.metrics.features import BATCH_SIZE, FeatureCache, identity
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, Score
 from bench.metrics.weights import JudgeFiles
 from bench.probe import HOST, REPEATS, WARM_UP, Clock, Timing, median_interval, time_repeatedly
@@ -134,7 +134,8 @@ class Judgement:
         recogniser = self._context.judges.recogniser
         cache = FeatureCache(folder, recogniser) if recogniser is not None else None
         caches = {key: FeatureCache(folder, extractor) for key, extractor in extractors.items()}
-        chunk = max(1, _CHUNK_BYTES // (store.read(self._prompts[:1]).numel() * self._per_prompt)) * self._per_prompt
+        fit = min(BATCH_SIZE, _CHUNK_BYTES // store.read(self._prompts[:1]).numel())  # a slice of features at most
+        chunk = max(1, fit // self._per_prompt) * self._per_prompt
         for start in range(0, len(self._prompts), chunk):
             prompts = self._prompts[start : start + chunk]
             images = store.read(prompts)

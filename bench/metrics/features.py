@@ -61,12 +61,15 @@ class FeatureCache:
     def features(self, images: Tensor, batch_size: int = BATCH_SIZE) -> Tensor:
         """float32 (N, D) for uint8 images (N, 3, H, W); only slices of `batch_size` never seen before are computed.
 
+        Those of one slice are mapped from its file, so that a system short of memory may drop and read them again.
+
         Raises:
             FewstepError: where the folder cannot be written.
             ValueError: for images of another type or shape, or for no images.
         """
         _check_images(images)
-        return torch.cat([self._slice(block) for block in torch.split(images, batch_size)])
+        slices = [self._slice(block) for block in torch.split(images, batch_size)]
+        return slices[0] if len(slices) == 1 else torch.cat(slices)
 
     def _slice(self, images: Tensor) -> Tensor:
         path = self.folder / f"{content_key(images)}.safetensors"
@@ -75,7 +78,8 @@ class FeatureCache:
             return known
         features = extract(images, self._extractor, len(images))
         self._write(features, path)
-        return features
+        written = _read(path, rows=len(images))
+        return features if written is None else written
 
     def _write(self, features: Tensor, path: Path) -> None:
         partial = path.with_suffix(f".{os.getpid()}.partial")

@@ -25,6 +25,7 @@ from bench.metrics.distances import Gaussian, frechet_infinity, frechet_interval
 from bench.metrics.generated import GeneratedFeatures
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
 from bench.metrics.reference import Reference
+from bench.metrics.rows import Features, Rows, as_rows
 from bench.metrics.statistics import Array
 
 CHECKED_IMAGES = 32
@@ -79,16 +80,16 @@ class FrechetShapes(Metric):
             parts={**self._cross_checks(generated, reference), **_infinity(generated, reference)},
         )
 
-    def _cross_checks(self, generated: Array, reference: Reference) -> dict[str, float]:
+    def _cross_checks(self, generated: Rows, reference: Reference) -> dict[str, float]:
         """By the other packages: of every cell where features are few, else of a run's first, as it takes minutes."""
         key = f"cross-checks of {self.info.name}"
-        if generated.shape[1] > MOST_CHECKED and key in self._loaded:
+        if generated.width > MOST_CHECKED and key in self._loaded:
             return {}
         self._loaded[key] = True
         return cross_checks(generated, reference)
 
 
-def _infinity(generated: Array, reference: Reference) -> dict[str, float]:
+def _infinity(generated: Rows, reference: Reference) -> dict[str, float]:
     """FD-infinity, where there are images enough to take halves."""
     if len(generated) < 4:
         return {}
@@ -96,7 +97,7 @@ def _infinity(generated: Array, reference: Reference) -> dict[str, float]:
     return {"fd-infinity": frechet_infinity(generated, reference=reference.gaussian, rng=rng)}
 
 
-def cross_checks(generated: Array, reference: Reference) -> dict[str, float]:
+def cross_checks(generated: Rows, reference: Reference) -> dict[str, float]:
     """The same distance by clean-fid, torchmetrics and torch-fidelity, where each can: {"clean-fid": ..., ...}."""
     values: dict[str, float] = {}
     with contextlib.suppress(ValueError, np.linalg.LinAlgError):
@@ -120,11 +121,12 @@ def clean_fid_distance(*, generated: Gaussian, reference: Gaussian) -> float:
     return float(value)
 
 
-def torchmetrics_distance(*, generated: Array, reference: Array) -> float:
+def torchmetrics_distance(*, generated: Features, reference: Features) -> float:
     """The Frechet distance of two feature sets (N, D) and (M, D) by torchmetrics, its network passing them on."""
-    metric = FrechetInceptionDistance(feature=PassThrough(generated.shape[1]))
-    metric.update(torch.from_numpy(reference), real=True)
-    metric.update(torch.from_numpy(generated), real=False)
+    metric = FrechetInceptionDistance(feature=PassThrough(as_rows(generated).width))
+    for features, real in ((reference, True), (generated, False)):
+        for block in as_rows(features).blocks():
+            metric.update(torch.from_numpy(block), real=real)
     return float(metric.compute())
 
 

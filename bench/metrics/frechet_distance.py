@@ -20,14 +20,15 @@ infinitely many images).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import eigh, eigvalsh, svdvals
 from scipy.linalg.lapack import dsygst
 
-from bench.metrics.moments import Factor, Gaussian, checked_features, gaussian
+from bench.metrics.moments import Factor, Gaussian, gaussian, gaussian_of
+from bench.metrics.rows import Features, as_rows
 from bench.metrics.statistics import CONFIDENCE, Array, Estimate, mean_interval
 
 NOISE = 8 * np.finfo(np.float64).eps
@@ -56,7 +57,7 @@ def root_overlap(one: Gaussian, other: Gaussian) -> float:
     return float(svdvals(_rows(one) @ _rows(other).T, overwrite_a=True, check_finite=False).sum())
 
 
-def frechet_pseudo_values(features: Array, *, reference: Gaussian) -> Array:
+def frechet_pseudo_values(features: Features, *, reference: Gaussian) -> Array:
     """(N,): one number a generated image; their mean is the Frechet distance, their spread gives its interval.
 
     The distance plus its first-order influence function at each image x:
@@ -72,11 +73,11 @@ def frechet_pseudo_values(features: Array, *, reference: Gaussian) -> Array:
         features: (N, D) of the generated images.
         reference: statistics of the reference features.
     """
-    rows = checked_features(features)
+    rows = as_rows(features)
     generated = gaussian(rows)
-    centred = rows - generated.mean
-    influence = 2 * centred @ (generated.mean - reference.mean)
-    influence += (centred**2).sum(axis=1) - _transported(centred, generated, reference)
+    shift, transport = generated.mean - reference.mean, _transport(generated, reference)
+    blocks = rows.centred(generated.mean).blocks(len(rows) if generated.thin is not None else None)
+    influence = np.concatenate([2 * x @ shift + (x**2).sum(axis=1) - transport(x) for x in blocks])
     pseudo: Array = frechet_distance(generated=generated, reference=reference) + influence - influence.mean()
     return pseudo
 
@@ -103,7 +104,7 @@ def frechet_interval(
     return Estimate(plain.value, max(0.0, root - half) ** 2, (root + half) ** 2, plain.n)
 
 
-def frechet_infinity(features: Array, *, reference: Gaussian, rng: np.random.Generator, splits: int = 8) -> float:
+def frechet_infinity(features: Features, *, reference: Gaussian, rng: np.random.Generator, splits: int = 8) -> float:
     """FD-infinity: the Frechet distance extrapolated to infinitely many generated images; may be below zero.
 
     The bias of a distance at n images is b / n to first order, so that of two halves is 2 b / n each, and twice the
@@ -120,13 +121,13 @@ def frechet_infinity(features: Array, *, reference: Gaussian, rng: np.random.Gen
     Raises:
         ValueError: for fewer than 4 rows.
     """
-    rows = checked_features(features)
+    rows = as_rows(features)
     n = len(rows)
     if n < 4:
         raise ValueError(f"FD-infinity needs at least 4 rows of features, not {n}")
     orders = [rng.permutation(n) for _ in range(splits)]
     parts = [part for order in orders for part in (order[: n // 2], order[n // 2 : 2 * (n // 2)])]
-    halves = [frechet_distance(generated=gaussian(rows[part]), reference=reference) for part in parts]
+    halves = [frechet_distance(generated=gaussian_of(rows, part), reference=reference) for part in parts]
     whole = frechet_distance(generated=gaussian(rows), reference=reference)
     far = 1 / (n // 2) - 1 / n
     return float(whole - (np.mean(halves) - whole) / far / n)
@@ -168,19 +169,24 @@ def _rows(side: Gaussian) -> Array:
     return side.factor.unordered.T if side.thin is None else side.thin
 
 
-def _transported(centred: Array, generated: Gaussian, reference: Gaussian) -> Array:
-    """(N,): x' T x for each row.
+def _transport(generated: Gaussian, reference: Gaussian) -> Callable[[Array], Array]:
+    """Gives (B,), x' T x for each of some centred rows (B, D); of all rows at once where they are fewer than D.
 
     With the rows A of `generated`, A T A' is the symmetric root of A C_w A', so N images need no D x D problem.
     """
     if generated.thin is not None:
         values, vectors = eigh(_product(generated, reference), overwrite_a=True, check_finite=False)
         own: Array = (generated.n - 1) * (vectors**2 @ np.sqrt(values.clip(min=0)))
-        return own
+        return lambda _all: own
     factor = reference.factor
     values, vectors = eigh(_sandwiched(factor, generated.covariance), overwrite_a=True, check_finite=False)
     kept = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
-    scores = centred @ (factor.unordered @ vectors[:, kept])
-    scores *= scores
-    through: Array = scores @ (1 / np.sqrt(values[kept]))
-    return through
+    directions, weights = factor.unordered @ vectors[:, kept], 1 / np.sqrt(values[kept])
+
+    def transported(centred: Array) -> Array:
+        scores = centred @ directions
+        scores *= scores
+        through: Array = scores @ weights
+        return through
+
+    return transported

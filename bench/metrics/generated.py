@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, partial
 
-import torch
 from torch import Tensor
 
 from bench.judging import FeatureExtractor
@@ -13,7 +12,7 @@ from bench.metrics.collecting import PromptList, Protocol, protocol, require, re
 from bench.metrics.features import extract, identity
 from bench.metrics.interface import MetricBatch, MetricContext, MetricInfo
 from bench.metrics.reference import Reference, reference_of
-from bench.metrics.statistics import Array
+from bench.metrics.rows import Rows, rows_of
 
 
 class GeneratedFeatures:
@@ -86,15 +85,14 @@ class GeneratedFeatures:
         self._prompts.add(batch.prompts, len(batch.images))
         self._features.append(features)
 
-    def joined(self) -> Array:
-        """All features, float64 (n, D).
+    def joined(self) -> Rows:
+        """All features (n, D), copied as they are read.
 
         Raises:
             ValueError: for fewer images than the metric needs.
         """
         require_images(self.n, self._info)
-        joined: Array = torch.cat(self._features).double().numpy()
-        return joined
+        return rows_of([part.float().numpy() for part in self._features])
 
     def protocol(self, **extra: str | int | float) -> Protocol:
         """What two distances must share to be compared, and what the metric adds."""

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from bench.judging import FeatureExtractor
 from bench.metrics.collecting import PromptList, protocol, require_images, score
 from bench.metrics.features import extract, identity
 from bench.metrics.hub.inception import fidelity_inception
-from bench.metrics.inception_score import inception_interval, inception_pseudo_values
+from bench.metrics.inception_score import divergences, inception_interval, inception_pseudo_values
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
-from bench.metrics.statistics import Array
 
 
 class InceptionScore(Metric):
@@ -49,25 +48,27 @@ class InceptionScore(Metric):
         self._prompts.add(batch.prompts, len(batch.images))
         known = batch.others.get(identity(self._network))
         features = extract(batch.images, self._network) if known is None else known
-        self._rows.append(self._network.classes(features))
+        self._rows.append(features.detach().cpu())
 
     def compute(self) -> Score:
         require_images(self._prompts.n, self.info)
-        chances: Array = torch.cat(self._rows).numpy()
+        chances = (self._network.classes(part).numpy() for part in self._rows)  # again for each use: they are wide
+        mean = np.sum([part.sum(axis=0) for part in chances], axis=0) / self._prompts.n
+        found = np.concatenate([divergences(self._network.classes(part).numpy(), mean) for part in self._rows])
         return score(
             self.info,
-            inception_interval(chances, clusters=self._prompts.clusters),
+            inception_interval(found, clusters=self._prompts.clusters),
             protocol(
                 self._context,
                 self._prompts,
                 extractor=self._network.name,
                 extractor_weights=self._network.weights_hash,
                 resize=self._network.resize,
-                classes=chances.shape[1],
+                classes=len(mean),
                 splits=1,
                 # the score is biased downwards by an amount that depends on n
                 n=self._prompts.n,
                 dtype="float32 features, float64 statistics",
             ),
-            per_image=inception_pseudo_values(chances),
+            per_image=inception_pseudo_values(found),
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics.moments import checked_features
+from bench.metrics.rows import Features, Rows, as_rows
 from bench.metrics.statistics import Array
 
 BLOCK = 1024
@@ -59,13 +59,13 @@ class GaussianKernel:
         return powers
 
 
-def mean_self_kernel(features: Array, kernel: Kernel = polynomial_kernel, *, biased: bool = False) -> float:
+def mean_self_kernel(features: Features, kernel: Kernel = polynomial_kernel, *, biased: bool = False) -> float:
     """The mean of k(x_i, x_j) over all i != j of (N, D), or over all i and j where `biased`.
 
     Raises:
         ValueError: for fewer than 2 rows.
     """
-    rows = checked_features(features)
+    rows = as_rows(features)
     if len(rows) < 2:
         raise ValueError(f"a kernel distance needs at least 2 rows of features, not {len(rows)}")
     sums, own = _self_sums(rows, kernel)
@@ -74,9 +74,9 @@ def mean_self_kernel(features: Array, kernel: Kernel = polynomial_kernel, *, bia
 
 
 def kernel_pseudo_values(
-    features: Array,
+    features: Features,
     *,
-    reference: Array,
+    reference: Features,
     reference_self: float,
     kernel: Kernel = polynomial_kernel,
     biased: bool = False,
@@ -104,7 +104,7 @@ def kernel_pseudo_values(
     Raises:
         ValueError: for fewer than 3 rows, or rows that are not finite.
     """
-    rows, target = checked_features(features), checked_features(reference)
+    rows, target = as_rows(features), as_rows(reference)
     n = len(rows)
     if n < 3:
         raise ValueError(f"a kernel distance with its interval needs at least 3 rows of features, not {n}")
@@ -115,7 +115,7 @@ def kernel_pseudo_values(
     return pseudo + (diagonal.mean() - own.mean()) / n if biased else pseudo
 
 
-def cmmd_pseudo_values(features: Array, *, reference: Array) -> Array:
+def cmmd_pseudo_values(features: Features, *, reference: Features) -> Array:
     """(N,): their mean is CMMD, the biased squared MMD of embeddings of unit length, sigma 10, times 1000.
 
     Args:
@@ -130,18 +130,9 @@ def cmmd_pseudo_values(features: Array, *, reference: Array) -> Array:
     )
 
 
-def unit_rows(features: Array) -> Array:
-    """float64 (N, D) of Euclidean length 1.
-
-    Raises:
-        ValueError: where a row is zero, which has no direction.
-    """
-    rows = checked_features(features)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not lengths.all():
-        raise ValueError("an embedding of length zero has no direction; the images or the extractor are broken")
-    unit: Array = rows / lengths
-    return unit
+def unit_rows(features: Features) -> Rows:
+    """The same rows with Euclidean length 1; reading one of length zero, which has no direction, is a ValueError."""
+    return as_rows(features).scaled_to_unit()
 
 
 def spans(n: int, size: int, start: int = 0) -> Iterator[slice]:
@@ -150,25 +141,27 @@ def spans(n: int, size: int, start: int = 0) -> Iterator[slice]:
         yield slice(first, min(first + size, n))
 
 
-def _self_sums(rows: Array, kernel: Kernel) -> tuple[Array, Array]:
+def _self_sums(rows: Rows, kernel: Kernel) -> tuple[Array, Array]:
     """Sum over j != i of k(x_i, x_j), and k(x_i, x_i): (N,) each. Each pair is computed once."""
     sums, diagonal = np.zeros(len(rows)), np.empty(len(rows))
     for block in spans(len(rows), BLOCK):
-        within = kernel(rows[block], rows[block])
+        here = rows[block]
+        within = kernel(here, here)
         diagonal[block] = within.diagonal()
         sums[block] += within.sum(axis=1) - diagonal[block]
         for other in spans(len(rows), TILE, start=block.stop):
-            beside = kernel(rows[block], rows[other])
+            beside = kernel(here, rows[other])
             sums[block] += beside.sum(axis=1)
             sums[other] += beside.sum(axis=0)
     return sums, diagonal
 
 
-def _cross_means(rows: Array, target: Array, kernel: Kernel) -> Array:
+def _cross_means(rows: Rows, target: Rows, kernel: Kernel) -> Array:
     """Mean over y of k(x_i, y): (N,)."""
     sums = np.zeros(len(rows))
     for block in spans(len(rows), BLOCK):
+        here = rows[block]
         for other in spans(len(target), TILE):
-            sums[block] += kernel(rows[block], target[other]).sum(axis=1)
+            sums[block] += kernel(here, target[other]).sum(axis=1)
     means: Array = sums / len(target)
     return means

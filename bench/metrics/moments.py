@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpstrf
 
+from bench.metrics.rows import BLOCK, Features, as_rows
 from bench.metrics.statistics import Array
 
 
 @dataclass(frozen=True)
 class Factor:
-    """A triangular factor of a covariance C: `C[order][:, order] = lower @ lower.T` with `lower` (D, rank)."""
+    """A triangular factor of a covariance C: `C[order][:, order] = lower @ lower.T` with `lower` (D, rank).
+
+    Where `lower` is square its upper triangle holds anything: LAPACK looks at the lower one alone.
+    """
 
     lower: Array
     order: np.ndarray
@@ -27,7 +33,7 @@ class Factor:
     def unordered(self) -> Array:
         """(D, rank): F with C = F F', in the order of the features."""
         rows = np.empty_like(self.lower)
-        rows[self.order] = self.lower
+        rows[self.order] = np.tril(self.lower)
         return rows
 
 
@@ -66,7 +72,7 @@ class Gaussian:
     def factor(self) -> Factor:
         """Cholesky's factor; where that shows that the rank is less than full, with pivoting up to the rank."""
         width = len(self.covariance)
-        lower, info = dpotrf(self.covariance, lower=1, clean=1)
+        lower, info = dpotrf(self.covariance.T, lower=1, clean=0)  # symmetric; Fortran's order is copied faster
         rounding = width * np.finfo(np.float64).eps * self.covariance.diagonal().max()
         if info == 0 and (lower.diagonal() ** 2).min() > rounding:
             return Factor(lower, np.arange(width))
@@ -124,29 +130,41 @@ class Moments:
         return Gaussian(self._mean, self._scatter / (self.n - 1), self.n)
 
 
-def gaussian(features: Array) -> Gaussian:
+def gaussian(features: Features) -> Gaussian:
     """The statistics of rows (N, D); with N <= D the rows themselves are kept in the place of their covariance.
 
     Raises:
         ValueError: for fewer than 2 rows, or numbers that are not finite.
     """
-    rows = checked_features(features)
-    n, width = rows.shape
-    if n < 2 or n > width:
-        return Moments().add(rows).gaussian()
-    mean = rows.mean(axis=0)
-    return Gaussian(mean, None, n, (rows - mean) / np.sqrt(n - 1))
+    rows = as_rows(features)
+    n = len(rows)
+    if n < 2 or n > rows.width:
+        return _gaussian_of(rows.blocks())
+    whole = rows[:]
+    mean = whole.mean(axis=0)
+    return Gaussian(mean, None, n, (whole - mean) / np.sqrt(n - 1))
 
 
-def checked_features(features: Array) -> Array:
+def gaussian_of(features: Features, places: NDArray[np.intp]) -> Gaussian:
+    """The statistics of the rows at these places."""
+    rows = as_rows(features)
+    if len(places) <= rows.width:
+        return gaussian(rows.take(places))
+    ordered = np.sort(places)
+    return _gaussian_of(rows.take(ordered[start : start + BLOCK]) for start in range(0, len(ordered), BLOCK))
+
+
+def _gaussian_of(blocks: Iterable[Array]) -> Gaussian:
+    moments = Moments()
+    for block in blocks:
+        moments.add(block)
+    return moments.gaussian()
+
+
+def checked_features(features: Features) -> Array:
     """float64 (N, D).
 
     Raises:
         ValueError: for another number of axes, no rows, or numbers that are not finite.
     """
-    rows = np.asarray(features, dtype=np.float64)
-    if rows.ndim != 2 or len(rows) == 0:
-        raise ValueError(f"features must be (N, D) with N of at least 1, not {rows.shape}")
-    if not np.isfinite(rows).all():
-        raise ValueError("features must be finite; the images or the extractor gave NaN or infinity")
-    return rows
+    return as_rows(features)[:]

@@ -31,7 +31,7 @@ import numpy as np
 
 from bench.metrics.balls import Candidates, FixedBalls, Neighbours, OwnBalls, pseudo_values
 from bench.metrics.kernel_distance import BLOCK, TILE, spans
-from bench.metrics.moments import checked_features
+from bench.metrics.rows import Features, Rows, as_rows
 from bench.metrics.statistics import Array
 
 PRECISION_NEIGHBOURS = 3
@@ -58,7 +58,7 @@ class Overlap:
     coverage: Array
 
 
-def overlap(features: Array, *, reference: Array, neighbours: int) -> Overlap:
+def overlap(features: Features, *, reference: Features, neighbours: int) -> Overlap:
     """All four with the same k, in one pass over all pairs.
 
     Args:
@@ -69,20 +69,21 @@ def overlap(features: Array, *, reference: Array, neighbours: int) -> Overlap:
     Raises:
         ValueError: for fewer than k + 2 rows on a side.
     """
-    rows, target = checked_features(features), checked_features(reference)
-    centre = target.mean(axis=0)
-    rows, target = rows - centre, target - centre
+    rows, target = as_rows(features), as_rows(reference)
+    centre = target.mean
+    rows, target = rows.centred(centre), target.centred(centre)
     return overlap_of(rows, target, nearest(rows, neighbours), nearest(target, neighbours))
 
 
-def overlap_of(rows: Array, target: Array, own: Neighbours, theirs: Neighbours) -> Overlap:
+def overlap_of(rows: Rows, target: Rows, own: Neighbours, theirs: Neighbours) -> Overlap:
     """As `overlap`, from what `nearest` gave for each side, so that a reference is searched once for many cells."""
     n, m = len(rows), len(target)
     counts = np.zeros(n)
     closest, tightest = Candidates.none(m, min(CANDIDATES, n)), Candidates.none(m, min(CANDIDATES, n))
     for block in spans(m, BLOCK):
+        here = target[block]
         for other in spans(n, TILE):
-            squared = squared_distances(target[block], rows[other])
+            squared = squared_distances(here, rows[other])
             counts[other] += (squared <= theirs.radii[block, None]).sum(axis=0)
             closest.merge(block, squared, other.start)
             tightest.merge(block, _in_radii(squared, own.radii[other]), other.start)
@@ -95,19 +96,20 @@ def overlap_of(rows: Array, target: Array, own: Neighbours, theirs: Neighbours) 
     )
 
 
-def nearest(features: Array, neighbours: int) -> Neighbours:
+def nearest(features: Features, neighbours: int) -> Neighbours:
     """The nearest other rows of each row of (N, D).
 
     Raises:
         ValueError: for fewer than `neighbours` + 2 rows.
     """
-    rows = checked_features(features)
+    rows = as_rows(features)
     if neighbours < 1 or len(rows) < neighbours + 2:
         raise ValueError(f"{neighbours} neighbours need at least {neighbours + 2} rows of features, not {len(rows)}")
     found = Candidates.none(len(rows), min(max(CANDIDATES, 5 * neighbours), len(rows) - 1))
     for block in spans(len(rows), BLOCK):
+        here = rows[block]
         for other in spans(len(rows), TILE):
-            squared = squared_distances(rows[block], rows[other])
+            squared = squared_distances(here, rows[other])
             _leave_out_itself(squared, block, other)
             found.merge(block, squared, other.start)
     return Neighbours(neighbours, found.indices, found.values)

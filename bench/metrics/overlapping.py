@@ -19,6 +19,7 @@ from bench.metrics.neighbours import DENSITY_NEIGHBOURS, PRECISION_NEIGHBOURS
 from bench.metrics.statistics import Array, Estimate, mean_interval, share_interval
 
 PERCENT = 100.0
+Part = Literal["precision", "recall", "density", "coverage"]
 
 
 class Precision(Metric):
@@ -35,7 +36,7 @@ class Precision(Metric):
         sees_variety=False,
     )
     neighbours: ClassVar[int] = PRECISION_NEIGHBOURS
-    part: ClassVar[Literal["precision", "recall", "density", "coverage"]] = "precision"
+    part: ClassVar[Part] = "precision"
 
     def __init__(self, context: MetricContext) -> None:
         self._own = context.judges.recogniser is not None
@@ -72,7 +73,7 @@ class Recall(Precision):
     """The share of real images that lie in the ball of some generated image."""
 
     info: ClassVar[MetricInfo] = replace(Precision.info, name="recall", title="Recall", sees_variety=True)
-    part = "recall"
+    part: ClassVar[Part] = "recall"
 
     def _interval(self, values: Array) -> Estimate:
         """Of pseudo-values. Where all or none is covered these are all equal, and Wilson's interval stands in."""
@@ -94,7 +95,7 @@ class Density(Precision):
         min_images=DENSITY_NEIGHBOURS + 2,
     )
     neighbours = DENSITY_NEIGHBOURS
-    part = "density"
+    part: ClassVar[Part] = "density"
 
     def _interval(self, values: Array) -> Estimate:
         return mean_interval(values, clusters=self._generated.clusters).at_least(0.0)
@@ -105,7 +106,7 @@ class Coverage(Recall):
 
     info: ClassVar[MetricInfo] = replace(Density.info, name="coverage", title="Coverage", unit="%", sees_variety=True)
     neighbours = DENSITY_NEIGHBOURS
-    part = "coverage"
+    part: ClassVar[Part] = "coverage"
 
 
 def _share(found: Estimate) -> Estimate:

@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from bench.metrics.balls import Neighbours
-from bench.metrics.distances import Gaussian, checked_features, gaussian, mean_self_kernel
+from bench.metrics.distances import Gaussian, gaussian, mean_self_kernel
 from bench.metrics.neighbours import Overlap, nearest, overlap_of
+from bench.metrics.rows import Features, Rows, as_rows
 from bench.metrics.statistics import Array
 
 
@@ -41,21 +42,28 @@ class Reference:
     def neighbours(self, k: int) -> Neighbours:
         """The nearest neighbours of each reference image in the set, once for each k."""
         if k not in self._neighbours:
-            self._neighbours[k] = nearest(self.features - self.centre, k)
+            self._neighbours[k] = nearest(as_rows(self.features).centred(self.centre), k)
         return self._neighbours[k]
 
-    def overlap(self, features: Array, k: int) -> Overlap:
+    def overlap(self, features: Features, k: int) -> Overlap:
         """Precision, recall, density and coverage of generated features (N, D), one number an image each.
 
         Those of the last set of features are kept, since metrics ask for one of the four each.
         """
-        rows = checked_features(features) - self.centre
-        digest = hashlib.sha256(np.ascontiguousarray(rows)).hexdigest()
+        rows = as_rows(features).centred(self.centre)
+        digest = _digest(rows)
         self._overlaps = {key: found for key, found in self._overlaps.items() if key[0] == digest}
         if (digest, k) not in self._overlaps:
-            target = self.features - self.centre
+            target = as_rows(self.features).centred(self.centre)
             self._overlaps[digest, k] = overlap_of(rows, target, nearest(rows, k), self.neighbours(k))
         return self._overlaps[digest, k]
+
+
+def _digest(rows: Rows) -> str:
+    digest = hashlib.sha256(repr((len(rows), rows.width)).encode())
+    for block in rows.blocks():
+        digest.update(np.ascontiguousarray(block).tobytes())
+    return digest.hexdigest()
 
 
 _known: dict[str, Reference] = {}

@@ -21,7 +21,7 @@ from bench.metrics.distances import (
     kernel_pseudo_values,
     mean_self_kernel,
 )
-from bench.metrics.inception_score import inception_interval, inception_pseudo_values
+from bench.metrics.inception_score import divergences, inception_interval, inception_pseudo_values
 from bench.metrics.neighbours import overlap
 from bench.metrics.statistics import (
     Array,
@@ -193,7 +193,8 @@ def inception(n: int = 300, classes: int = 10) -> Case:
     def draw(rng: np.random.Generator) -> dict[str, Draw]:
         powers = [np.exp(3 * part) for part in noise(rng, n, classes)]
         chances = [part / part.sum(axis=1, keepdims=True) for part in powers]
-        one, other = (inception_pseudo_values(part) for part in chances)
-        return {"inception": Draw(inception_interval(chances[0]), one, other)}
+        found = [divergences(part) for part in chances]
+        one, other = (inception_pseudo_values(part) for part in found)
+        return {"inception": Draw(inception_interval(found[0]), one, other)}
 
     return Case(draw, {})

@@ -78,10 +78,10 @@ def test_clusters_are_checked() -> None:
 
 def test_inception_score_closed_forms() -> None:
     sure = np.tile(np.eye(5), (4, 1))
-    assert inception_pseudo_values(sure).mean() == pytest.approx(5.0)  # all classes, each certain
-    assert inception_pseudo_values(np.full((20, 5), 0.2)).mean() == pytest.approx(1.0)  # no class at all
-    assert inception_pseudo_values(sure[::5]).mean() == pytest.approx(1.0)  # one class only
-    assert inception_interval(sure).value == pytest.approx(5.0)
+    assert inception_pseudo_values(divergences(sure)).mean() == pytest.approx(5.0)  # all classes, each certain
+    assert inception_pseudo_values(divergences(np.full((20, 5), 0.2))).mean() == pytest.approx(1.0)  # no class at all
+    assert inception_pseudo_values(divergences(sure[::5])).mean() == pytest.approx(1.0)  # one class only
+    assert inception_interval(divergences(sure)).value == pytest.approx(5.0)
 
 
 def test_inception_influence_is_the_derivative() -> None:
