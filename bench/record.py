@@ -12,7 +12,6 @@ from statistics import fmean
 from typing import Any, Literal
 
 from bench.errors import RecordError
-from bench.seal import FIELD, check_seal, seal
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "unsupported"]
@@ -118,13 +117,12 @@ class Record:
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write `folder/<cell name>.json`, whole or not at all, with a hash of itself."""
+    """Write `folder/<cell name>.json`, whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record.cell.name}.json"
     partial = path.with_suffix(".json.partial")
-    data = asdict(record) | {"cell": record.cell.stated, FIELD: ""}
-    text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    partial.write_text(seal(text), encoding="utf-8")
+    data = asdict(record) | {"cell": record.cell.stated}
+    partial.write_text(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
     return path
 
@@ -136,14 +134,12 @@ def read_record(path: Path) -> Record:
         RecordError: where the file is not a record of this schema.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text)
+        data = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, dict) else None
             raise RecordError(
                 f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force"
             )
-        check_seal(text, data.get(FIELD), path)
         return _from_json(data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error}); delete it or run the cell again with --force") from error
@@ -156,7 +152,7 @@ def read_records(folder: Path) -> Iterator[Record]:
 
 
 def _from_json(data: Mapping[str, Any]) -> Record:
-    known = {item.name for item in fields(Record)} | {FIELD}
+    known = {item.name for item in fields(Record)}
     if unknown := set(data) - known:
         raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
     return Record(

@@ -101,11 +101,11 @@ def score(
     protocol: Protocol,
     per_image: Iterable[float],
     parts: dict[str, float] | None = None,
-    samples: Mapping[str, Iterable[float]] | None = None,
+    beside: Mapping[str, Iterable[float]] | None = None,
 ) -> Score:
     """A `Score` from an estimate that is already in the metric's unit.
 
-    `per_image` and `samples` are rounded to 6 significant digits, which is what a record needs them for: paired
+    `per_image` and `beside` are rounded to 6 significant digits, which is what a record needs them for: paired
     differences and votes.
     """
     return Score(
@@ -119,7 +119,7 @@ def score(
         protocol=protocol,
         per_image=_rounded(per_image),
         parts=parts or {},
-        samples={name: _rounded(values) for name, values in (samples or {}).items()},
+        beside={name: _rounded(values) for name, values in (beside or {}).items()},
     )
 
 

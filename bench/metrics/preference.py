@@ -21,13 +21,13 @@ TIE_TOLERANCE = 1e-5
 
 
 SCORES = "preference_score"
-"""The judge's score of each image among a record's samples: with it any two methods can be put to the vote."""
+"""The judge's score of each image, in `Record.per_image`: with it any two methods can be put to the vote."""
 
 
 class Preference(Metric):
     """The share of prompts won against the baseline in percent, a tie counting one half, with Wilson's interval.
 
-    50 means as good as the baseline. `per_image` is 100 (won), 50 (tie) or 0; `samples` has the judge's own scores.
+    50 means as good as the baseline. `per_image` is 100 (won), 50 (tie) or 0; `beside` has the judge's own scores.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -81,7 +81,7 @@ class Preference(Metric):
                 baseline="same prompt and seed, a tie counts one half",
             ),
             per_image=(100.0 * value for value in self._wins),
-            samples={SCORES: self._scores},
+            beside={SCORES: self._scores},
         )
 
 
