@@ -182,8 +182,8 @@ def _charts(group: Group, figures: Mapping[str, bytes]) -> tuple[Picture, ...]:
 
 
 def _grids(group: Group, sheets: Sequence[Sheet], figures: Mapping[str, bytes]) -> tuple[Picture, ...]:
-    wanted = re.compile(rf"grid-{re.escape(group.slug)}-\d+\.png")
-    stems = sorted((name.removesuffix(".png") for name in figures if wanted.fullmatch(name)), key=len)
+    wanted = re.compile(rf"grid-{re.escape(group.slug)}-\d+\.webp")
+    stems = sorted((name.removesuffix(".webp") for name in figures if wanted.fullmatch(name)), key=len)
     rows = ", ".join(f"{label(sheet.record.cell)} {sheet.record.cell.num_inference_steps}" for sheet in sheets)
     alt = f"Images of the same prompts and seeds, a column each; rows, method and steps: {rows}."
     return tuple(Picture(stem, alt) for stem in stems)
@@ -195,7 +195,7 @@ def _tiles(sheets: Sequence[Sheet], base: str) -> tuple[tuple[str, tuple[Tile, .
     for sheet in sheets:
         cell = sheet.record.cell
         steps = steps_text(cell.num_inference_steps)
-        tile = Tile(label(cell), steps, f"{base}/sheets/{quote(cell.name)}.png", sheet.count)
+        tile = Tile(label(cell), steps, f"{base}/sheets/{quote(sheet.file)}", sheet.count)
         rows.setdefault(steps, []).append(tile)
     return tuple((steps, tuple(tiles)) for steps, tiles in rows.items())
 

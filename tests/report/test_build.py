@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import RecordError, UsageError
 from bench.report.build import build as build_report
 from bench.report.readme import BEGIN, END, update_readme
 
@@ -99,6 +99,10 @@ def test_check_fails_where_a_record_moved(small: Path, build: Callable[[Path], P
     record = next((small / "records").glob("add-1-*.json"))
     data = json.loads(record.read_text())
     data["quantities"][0]["value"] += 0.5
+    record.write_text(json.dumps(data))
+    with pytest.raises(RecordError, match=f"{record.name}: changed after it was written"):
+        build_report(small, out, check=True)
+    del data["digest"]  # as somebody who means it
     record.write_text(json.dumps(data))
     assert build_report(small, out, check=True) == 1
 
