@@ -23,6 +23,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bench.record import Record
 from bench.report.frame import Group
 from bench.report.sheets import Sheet, StoredPrompt
 
@@ -99,9 +100,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Material:
-    """What a section may be made from: everything that the report has read."""
+    """What a section may be made from: everything that the report has read.
+
+    `records` are all there are, those that stand in no group too.
+    """
 
     results: Path
     groups: Sequence[Group]
     sheets: Mapping[str, Sequence[Sheet]]
     prompts: Sequence[StoredPrompt]
+    records: Sequence[Record] = ()

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from bench.published.tables import PublishedRow, published, rule
+from bench.published.tables import PublishedRow, counterpart, published, rule
 from bench.record import Record
-from bench.report.display import number
 from bench.report.frame import Group
 from bench.report.ledger.elo import Array, Pair, Strengths, bradley_terry, elo, mean_strengths
-from bench.report.ledger.find import Found, answer, miniature
-from bench.report.ledger.lines import Entry, Line, Part, Shown, bracketed, change_text, published_change
+from bench.report.ledger.find import Found, answer, full_size, miniature
+from bench.report.ledger.lines import Entry, Line, Part, Shown, change_text, published_change, shown
 from bench.report.ledger.table2 import value_of
-from bench.report.ledger.verdict import Change, Verdict, by_order, not_comparable
+from bench.report.ledger.verdict import Change, Verdict, by_order, by_value, not_comparable
 from bench.report.ledger.votes import QUESTIONS, votes
 
 REFERENCE = ("ADD-XL", "4")
 IS_REFERENCE = "a rating is only of those who take part; the other rows are held against it"
 TIME = "an A100 in mixed precision there, another model on another machine here"
+TIMED = "the time of one image at 512 x 512, where the model itself was timed on an A100"
+A100 = "A100"
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def figure7(groups: Sequence[Group], rated: Rated | None, found: Mapping[tuple[s
     """The entry of the figure; `rated` are the records of `found`, rated against each other."""
     rows = published("figure7")
     parts = (
-        _part(rows, [_rating(row, rows, found, rated) for row in rows], "elo", "Elo ↑", "Elo, Bradley-Terry [95 %] ↑",
+        _part([_rating(row, rows, found, rated) for row in rows], "elo", "Elo ↑", "Elo; Bradley-Terry ↑",
               f"order against {REFERENCE[0]} at {REFERENCE[1]} steps: is a model rated higher or lower?"),
-        _part(rows, [_time(row, found) for row in rows], "time_s", "Time (s) ↓", "Latency (s) ↓", "the time"),
+        _part([_time(row, found, groups) for row in rows], "time_s", "Time (s) ↓", "Latency (s) ↓", TIMED),
     )  # fmt: skip
     return Entry(
         "figure7",
@@ -84,9 +85,7 @@ def figure7(groups: Sequence[Group], rated: Rated | None, found: Mapping[tuple[s
     )
 
 
-def _part(
-    rows: Sequence[PublishedRow], lines: Sequence[Line], name: str, title: str, ours: str, compared: str
-) -> Part:
+def _part(lines: Sequence[Line], name: str, title: str, ours: str, compared: str) -> Part:
     slug = f"figure7-{name.removesuffix('_s')}"
     return Part(slug, f"Figure 7, {title.split(' ')[0]}", ("Model", "Steps"), title, ours, tuple(lines), compared,
                 f"less {REFERENCE[0]}, {REFERENCE[1]}")  # fmt: skip
@@ -118,17 +117,33 @@ def _shown(rated: Rated, record: Record) -> Shown:
     place = rated.place(record)
     own = float(rated.elo[place])
     if rated.strengths is None:
-        return Shown(number(own, 0), "", own, record.cell.name)
+        return Shown(f"{own:.0f}", "", own, record.cell.name)
     low, high = rated.strengths.interval(place)
-    text = f"{number(own, 0)}, {number(float(rated.strengths.ratings[place]), 0)}"
-    return Shown(text, bracketed(low, high, 0), own, record.cell.name)
+    text = f"{own:.0f}; {float(rated.strengths.ratings[place]):.0f}"
+    return Shown(text, f"[{low:.0f}, {high:.0f}]", own, record.cell.name, low=low, high=high)
 
 
-def _time(row: PublishedRow, found: Mapping[tuple[str, str], Found]) -> Line:
+def _time(row: PublishedRow, found: Mapping[tuple[str, str], Found], groups: Sequence[Group]) -> Line:
+    timed = timed_at_full_size(groups, row)
+    if timed is not None:
+        return timed
     here = found[_key(row)]
     verdict = not_comparable(here.reason if here.record is None else TIME)
     value = row.values["time_s"]
     return Line(_key(row), value.shown, value_of(here, "latency_s"), verdict, published_value=value.number)
+
+
+def timed_at_full_size(groups: Sequence[Group], row: PublishedRow) -> Line | None:
+    """The row held against the model itself, timed on a GPU in half precision at 512 x 512; None where it was not."""
+    record = full_size(groups, counterpart("study", *_key(row)), device="cuda")
+    quantity = record.quantity("latency_s") if record is not None else None
+    if record is None or quantity is None or record.cell.dtype == "float32" or record.cell.height not in (None, 512):
+        return None
+    value, processor = row.values["time_s"], str(quantity.protocol.get("processor", "another GPU"))
+    ends = (quantity.value, quantity.ci_low, quantity.ci_high)
+    there = not_comparable(f"an A100 there, {processor} here")
+    verdict = by_value(value.number, value.error, *ends) if A100 in processor else there
+    return Line(_key(row), value.shown, shown(quantity, record), verdict, published_value=value.number)
 
 
 def _key(row: PublishedRow) -> tuple[str, str]:

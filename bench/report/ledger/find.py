@@ -58,14 +58,20 @@ def answer(group: Group | None, where: str, model: str, steps: str) -> Found:
     return look(group, known.method, known.steps)
 
 
-def full_size(groups: Sequence[Group], known: Counterpart, suites: Sequence[str]) -> Record | None:
-    """The record of the released checkpoint that answers to a published model, on one of the suites."""
+def full_size(
+    groups: Sequence[Group], known: Counterpart, suites: Sequence[str] = (), device: str | None = None
+) -> Record | None:
+    """The record of the released checkpoint that answers to a published model, on one of the suites and the device.
+
+    Any suite or device will do where none is named.
+    """
     if known.full_method is None or known.full_family is None or known.steps is None:
         return None
     for group in groups:
-        if group.key.suite in suites:
+        if (not suites or group.key.suite in suites) and device in (None, group.key.device):
             for record in group.measured:
-                if record.cell.family == known.full_family and _is(record.cell, known.full_method, known.steps, full=True):
+                cell = record.cell
+                if cell.family == known.full_family and _is(cell, known.full_method, known.steps, full=True):
                     return record
     return None
 

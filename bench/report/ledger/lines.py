@@ -14,7 +14,10 @@ from bench.report.ledger.verdict import Change, Verdict
 
 @dataclass(frozen=True)
 class Shown:
-    """A value of ours as text; where there is none, a dash, and `reason` says why. `record` is the cell's name."""
+    """A value of ours as text and as numbers; where there is none, a dash, and `reason` says why.
+
+    `record` is the cell's name, `best` marks what beats every other of its table beyond what chance explains.
+    """
 
     text: str = "–"
     interval: str = ""
@@ -22,6 +25,8 @@ class Shown:
     record: str | None = None
     reason: str = ""
     best: bool = False
+    low: float | None = None
+    high: float | None = None
 
     @property
     def whole(self) -> str:
@@ -31,7 +36,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Line:
-    """One published value beside ours. `heads` say what it is of; the differences are against the part's reference."""
+    """One published value beside ours. `heads` say what it is of; the differences are against the part's reference.
+
+    `note` is about the published value and stands under the table, `detail` about ours and stands with the verdict.
+    """
 
     heads: tuple[str, ...]
     published: str
@@ -41,6 +49,7 @@ class Line:
     difference: str = ""
     published_value: float | None = None
     note: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,15 @@ class Part:
     lines: tuple[Line, ...]
     compared: str
     difference: str = "Difference"
+
+    @property
+    def notes(self) -> list[str]:
+        """`Progressive Distillation, 1; InstaFlow-0.9B, 1: what is to be known of their published values.`"""
+        told: dict[str, list[str]] = {}
+        for line in self.lines:
+            if line.note:
+                told.setdefault(line.note, []).append(", ".join(line.heads))
+        return [f"{'; '.join(rows)}: {note}." for note, rows in told.items()]
 
     @property
     def has_differences(self) -> bool:
@@ -104,11 +122,13 @@ class Entry:
 def shown(quantity: Quantity, record: Record, factor: float = 1.0) -> Shown:
     """The value with two significant digits of its half-width, in its unit times `factor`."""
     places = digits_of((quantity.ci_high - quantity.ci_low) / 2 * factor)
-    value = quantity.value * factor
-    return Shown(
-        number(value, places), bracketed(quantity.ci_low * factor, quantity.ci_high * factor, places), value,
-        record.cell.name,
-    )  # fmt: skip
+    ends = (quantity.ci_low * factor, quantity.ci_high * factor)
+    return valued(quantity.value * factor, *ends, places, record)
+
+
+def valued(value: float, low: float, high: float, places: int, record: Record) -> Shown:
+    """A value with its interval, `places` digits after the point."""
+    return Shown(number(value, places), bracketed(low, high, places), value, record.cell.name, low=low, high=high)
 
 
 def bracketed(low: float, high: float, places: int) -> str:

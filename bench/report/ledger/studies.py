@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.published.tables import PublishedRow, published, rule
-from bench.report.display import number
 from bench.report.frame import Group
 from bench.report.ledger.find import Found, answer, miniature
-from bench.report.ledger.lines import Entry, Line, Part, Shown, bracketed
-from bench.report.ledger.verdict import Change, Verdict, by_order, not_comparable
+from bench.report.ledger.lines import Entry, Line, Part, Shown, valued
+from bench.report.ledger.verdict import Change, by_order, not_comparable
 from bench.report.ledger.votes import QUESTIONS, Question, Votes, votes
 
 LEADS = {
@@ -26,7 +25,7 @@ def study(groups: Sequence[Group], figure: str) -> Entry:
     group = miniature(groups)
     rows = [row for row in published("user_study") if row.keys["figure"] == figure]
     parts = tuple(_part(group, rows, question, figure) for question in QUESTIONS)
-    shares = [line for part in parts for line in part.lines if "undecided" in line.note]
+    shares = [line for part in parts for line in part.lines if line.detail]
     notes = ["The published percentages are read off the figure (± 0.5); 400 votes leave ± 4.9 on each."]
     if shares:
         notes.append(
@@ -80,29 +79,26 @@ def _told(counted: Sequence[Votes]) -> set[int]:
     return {id(item) for item, told in zip(counted, rejected, strict=True) if told}
 
 
-def _line(
-    row: PublishedRow, one: Found, other: Found, found: Votes | None, told: set[int], question: Question
-) -> Line:
+def _line(row: PublishedRow, one: Found, other: Found, found: Votes | None, told: set[int], question: Question) -> Line:
     value = row.values[question.published]
     heads = (f"{row.keys['add_model']}, {row.keys['add_steps']}", row.keys["opponent"], row.keys["opponent_steps"])
     if found is None or one.record is None or other.record is None:
         reason = _reason(one, other, question)
         return Line(heads, value.shown, Shown(reason=reason), not_comparable(reason), "", "", value.number, row.note)
     low, high = found.interval
-    ours = Shown(number(found.share, 1), bracketed(low, high, 1), found.share, one.record.cell.name)
+    ours = valued(found.share, low, high, 1, one.record)
     change = Change(found.share - _EVEN, low - _EVEN, high - _EVEN, id(found) in told)
-    note = "; ".join(part for part in (row.note, _undecided(found, question)) if part)
-    return Line(heads, value.shown, ours, _verdict(value.number - _EVEN, change), "", "", value.number, note)
-
-
-def _verdict(published_delta: float, change: Change) -> Verdict:
-    return by_order(published_delta, rule("votes_tie_pct"), change)
+    verdict = by_order(value.number - _EVEN, rule("votes_tie_pct"), change)
+    detail = _undecided(found, question)
+    return Line(heads, value.shown, ours, verdict, "", "", value.number, row.note, detail)
 
 
 def _reason(one: Found, other: Found, question: Question) -> str:
     for found in (one, other):
         if found.record is None:
-            return found.reason if found.missing is None else f"{found.missing[0]} at {found.missing[1]}: {found.reason}"
+            return (
+                found.reason if found.missing is None else f"{found.missing[0]} at {found.missing[1]}: {found.reason}"
+            )
     return f"the records have no scores of the {question.judge}"
 
 

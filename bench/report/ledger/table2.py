@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.published.tables import PublishedRow, counterpart, published, rule
 from bench.record import Record
+from bench.report.best import beats
 from bench.report.frame import Group
 from bench.report.ledger.find import Found, answer, full_size, miniature
 from bench.report.ledger.lines import Entry, Line, Part, Shown, change_text, published_change, shown
@@ -46,12 +47,14 @@ def table2(groups: Sequence[Group]) -> Entry:
     return Entry(
         "table2",
         "Table 2: distillation methods",
-        "The paper's values are of Stable Diffusion 1.5 on COCO, ours of the embedded suite, where every method learned "
-        "from the same teacher: the values are not comparable. What is, is the order: is a row better or worse "
+        "The paper's values are of Stable Diffusion 1.5 on COCO, ours of the embedded suite, where every method "
+        "learned from the same teacher: the values are not comparable. What is, is the order: is a row better or worse "
         f"than {REFERENCE}, as in the paper?",
         tuple(parts),
         command="python -m bench reproduce table2",
-        notes=(f"The rows that released checkpoints answer to are compared by value once they are measured: `{FULL_SIZE}`.",),
+        notes=(
+            f"Rows that released checkpoints answer to are compared by value once they are measured: `{FULL_SIZE}`.",
+        ),
     )
 
 
@@ -61,7 +64,8 @@ def _part(rows: Sequence[PublishedRow], found: dict[tuple[str, str], Found], sco
     records = [item.record for item in found.values() if item.record is not None]
     moved = changes(records, base, score.ours)
     lines = [_line(row, reference, found[_key(row)], base, score, moved) for row in rows]
-    compared = f"order against {REFERENCE}: is a row better or worse on {score.title.split(' ')[0]}?"
+    lines = marked(lines, records, score.ours)
+    compared = f"order against {REFERENCE}: is a row better or worse on {score.title.rstrip(' ↓↑')}?"
     return Part(
         f"table2-{score.ours}", f"Table 2, {score.title.rstrip(' ↓↑')}", ("Method", "Steps"), score.title,
         score.ours_title, tuple(lines), compared, f"less {REFERENCE}",
@@ -86,6 +90,16 @@ def _line(
         _key(row), value.shown, ours, _order(found, base, change, value.number - against.number, score),
         published_change(value, against), "" if change is None else change_text(change), value.number, row.note,
     )  # fmt: skip
+
+
+def marked(lines: Sequence[Line], records: Sequence[Record], quantity: str) -> list[Line]:
+    """The lines with the best value of a table marked, where it beats every other beyond what chance explains."""
+    having = [record for record in records if record.quantity(quantity) is not None]
+    best = {
+        record.cell.name for record in having
+        if len(having) > 1 and all(beats(record, other, quantity) for other in having if other is not record)
+    }  # fmt: skip
+    return [replace(line, ours=replace(line.ours, best=line.ours.record in best)) for line in lines]
 
 
 def _order(found: Found, base: Record | None, change: Change | None, published_delta: float, score: Score) -> Verdict:
