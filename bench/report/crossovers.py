@@ -22,6 +22,8 @@ from bench.report.frame import Group, label
 from bench.report.sections import DataTable, Material, Section, Value
 from bench.report.style import TEACHERS
 
+MOST_METHODS = 40
+"""From more than that, only those on a Pareto front have their steps' cost told."""
 LEFT_OUT = ("kid-shapes",)  # says the same as the Frechet distance
 _MS = 1e3
 
@@ -76,6 +78,9 @@ def costs_of(group: Group) -> list[Cost]:
     calls = {name: found for name, records in by_name.items() if len(found := calls_by_steps(records)) > 1}
     teacher = _teacher(group)
     quantity = None if teacher is None else teacher.quantity(COST)
+    if len(calls) > MOST_METHODS:  # a table that nobody reads, and a line takes a while to fit
+        kept = {point.name for _, point in fronts_of(group)}
+        calls = {name: found for name, found in calls.items() if name in kept}
     lines = {name: fit(found) for name, found in calls.items()}
     costs = [Cost(name, line, _as(line, None if quantity is None else quantity.value)) for name, line in lines.items()]
     return sorted(costs, key=lambda item: (item.line.slope_s[0], item.name))

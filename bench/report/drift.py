@@ -12,6 +12,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ from bench.report.sheets import Sheet
 from bench.report.style import FAINT, TEACHERS, drawing, encode, looks, new_figure
 
 MIN_IMAGES = 4
+MOST_LINES = 12  # in the figure; the table has all
+MOST_SHEETS = 400
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def drift(material: Material) -> Section | None:
     for group in material.groups:
         sheets = material.sheets.get(group.slug, ())
         reference = reference_of(sheets)
-        if reference is None or reference.count < MIN_IMAGES:
+        if reference is None or reference.count < MIN_IMAGES or len(sheets) > MOST_SHEETS:
             continue
         found = drifts(sheets, reference)
         if not found:
@@ -144,17 +147,27 @@ def _draw(found: Sequence[Drift], scale: float, title: str) -> dict[str, bytes]:
         look = looks(label(item.cell) for item in found)
         labels = [Label("different prompts", steps[0] * 1.3, scale, FAINT, minor=True)]
         obstacles = []
-        for name in sorted({label(item.cell) for item in found}):
+        names = sorted(look)[:MOST_LINES]
+        for place, name in enumerate(names):
             line = sorted((i for i in found if label(i.cell) == name), key=lambda i: i.cell.num_inference_steps)
-            x, y = [item.cell.num_inference_steps for item in line], [item.value for item in line]
+            aside = 2 ** (0.05 * (place - (len(names) - 1) / 2))  # so that intervals do not cover each other
+            x, y = [item.cell.num_inference_steps * aside for item in line], [item.value for item in line]
             spread = [[item.value - item.low for item in line], [item.high - item.value for item in line]]
             style = look[name]
             axes.errorbar(x, y, yerr=spread, color=style.colour, marker=style.marker, ls=style.dashes, capsize=2,
                           elinewidth=1, markeredgecolor="white", markeredgewidth=0.7)  # fmt: skip
             labels.append(Label(name, x[-1], y[-1], style.ink))
-            obstacles += [(float(a), b) for a, b in zip(x, y, strict=True)]
+            obstacles += _along(x, y)
         place_labels(axes, labels, obstacles)
         return encode(figure)
+
+
+def _along(x: Sequence[float], y: Sequence[float], parts: int = 10) -> list[tuple[float, float]]:
+    """Places along the line through the points, straight in log x, for labels to keep clear of."""
+    found = [(x[-1], y[-1])]
+    for (x0, y0), (x1, y1) in pairwise(zip(x, y, strict=True)):
+        found += [(x0 * (x1 / x0) ** (t / parts), y0 + (y1 - y0) * t / parts) for t in range(parts)]
+    return found
 
 
 def _csv(found: Sequence[Drift], reference: Sheet) -> bytes:
