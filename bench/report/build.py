@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.record import Record
+from bench.report.breakdown import breakdown
 from bench.report.check import differences, left_over
+from bench.report.crossovers import crossovers
+from bench.report.diversity import diversity
+from bench.report.drift import drift
 from bench.report.figures import figures
 from bench.report.frame import Group, groups, load
 from bench.report.grids import grids
 from bench.report.health import health_checks, health_markdown
-from bench.report.html import GENERATOR, page, relative
-from bench.report.latency import LatencyReport
+from bench.report.health_panel import health_panel
+from bench.report.html import GENERATOR, Content, pages
+from bench.report.latency import LatencyReport, page_sections
 from bench.report.latex import results_latex
+from bench.report.ledger.providers import PROVIDERS as LEDGER
 from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
+from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
-from bench.report.tables import breakdown_csv, not_measured_csv, results_csv
+from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
+
+PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
+    *LEDGER,
+    crossovers,
+    diversity,
+    drift,
+    health_panel,
+)
+"""What makes the further sections of the page, in their order; see `bench.report.sections`."""
 
 
 def build(results: Path, out: Path, check: bool, latency: LatencyReport | None = None) -> int:
     """Write the report of `results` into `out`, or with `check` compare it with what is there.
 
     The table in README.md is kept up to date too, where that file lies beside a folder `reports` and has the markers;
-    a report written elsewhere leaves it alone. `latency` is what `bench latency` timed, made by `bench.latency.report`.
+    a report written elsewhere leaves it alone.
 
     Returns:
         0, or 1 where `check` finds a file that differs, is missing or is left over; each is named on stdout.
@@ -33,8 +51,9 @@ def build(results: Path, out: Path, check: bool, latency: LatencyReport | None =
         UsageError: where there are no records, or `out` holds something that is not a report.
         RecordError: where a record, a strip or the prompts cannot be read, or protocols differ.
     """
-    found = groups(load(results))
-    files = render(results, out, found, latency)
+    records = load(results)
+    found = groups(records)
+    files = render(results, out, found, records, latency)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:
@@ -50,15 +69,29 @@ def build(results: Path, out: Path, check: bool, latency: LatencyReport | None =
 
 
 def render(
-    results: Path, out: Path, found: tuple[Group, ...], latency: LatencyReport | None = None
+    results: Path,
+    out: Path,
+    found: tuple[Group, ...],
+    records: Sequence[Record] = (),
+    latency: LatencyReport | None = None,
 ) -> dict[str, bytes]:
-    """All files of the report as {path below `out`: bytes}; nothing is written."""
+    """All files of the report as {path below `out`: bytes}; nothing is written. `records` are those of no group too."""
     prompts = read_prompts(results)
     sheets = {group.slug: read_sheets(results, group.measured) for group in found}
     drawn: dict[str, bytes] = {}
     for group in found:
         drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
+    material = Material(results, found, sheets, prompts, records)
+    further = [section for provider in PROVIDERS if (section := provider(material)) is not None]
+    further += page_sections(latency.sections) if latency is not None else []
     checks = health_checks(results, [record for group in found for record in group.measured])
+    content = Content(
+        material=material,
+        tables={group.slug: results_table(group) for group in found},
+        parted={group.slug: breakdown(group, prompts) for group in found},
+        figures=drawn,
+        further=further,
+    )
     texts = {
         "tables/results.md": results_markdown(found, prompts, health_markdown(checks)),
         "tables/results.csv": results_csv(found),
@@ -66,12 +99,12 @@ def render(
         "tables/breakdown.csv": breakdown_csv(found, prompts),
         "tables/not_measured.csv": not_measured_csv(found),
         "tables/readme.md": readme_markdown(found),
-        "index.html": page(
-            found, drawn, sheets, prompts, relative(results, out), latency.sections if latency else (), checks
-        ),
+        **pages(content, out),
     }
     texts |= latency.files() if latency is not None else {}
     files = {name: text.encode("utf-8") for name, text in texts.items()}
+    for section in further:
+        files |= section.files
     return files | {f"figures/{name}": data for name, data in drawn.items()}
 
 

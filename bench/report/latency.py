@@ -1,7 +1,6 @@
 """What the report shows of `bench latency`: tables of totals and of stages, lines over the steps, and notes.
 
-The sections are made by `bench.latency.report`; here is what they hold, and how they look as Markdown. The page shows
-them by the template `latency.html`.
+The sections are made by `bench.latency.report`; here is what they hold, and how they look as Markdown and on the page.
 """
 
 from __future__ import annotations
@@ -9,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from bench.report.markdown import escape_markdown
+from bench.report.sections import Block, DataTable, Prose, Section, Value
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,22 @@ class LatencyReport:
             "tables/latency.csv": self.csv,
             "tables/latency_lines.csv": self.lines_csv,
         }
+
+
+def page_sections(sections: Sequence[LatencySection]) -> list[Section]:
+    """The same as sections of the page; the first entry of a row leads to its record."""
+    made = []
+    for section in sections:
+        blocks: list[Block] = [DataTable(_frame(grid, section.links), grid.title) for grid in section.grids]
+        blocks += [Prose(text) for text in (*section.lines, *section.notes)]
+        blocks += [Prose(f"Not measured: {text}") for text in section.missing]
+        made.append(Section(section.slug, f"Latency: {section.title}", "Timed by `bench latency`.", tuple(blocks)))
+    return made
+
+
+def _frame(grid: Grid, links: Sequence[str]) -> pd.DataFrame:
+    rows = [[Value(row[0], link=link), *row[1:]] for row, link in zip(grid.rows, links, strict=True)]
+    return pd.DataFrame(rows, columns=list(grid.heads), dtype=object)
 
 
 def latency_markdown(sections: Sequence[LatencySection]) -> str:

@@ -23,6 +23,7 @@ from typing import Literal
 
 import pandas as pd
 
+from bench.record import Record
 from bench.report.frame import Group
 from bench.report.sheets import Sheet, StoredPrompt
 
@@ -36,7 +37,7 @@ class Value:
 
     `text` is shown, `interval` small below it. `sort` is what a column is sorted by (the text where None). `record` is
     the name of the cell that the number comes from: the page links it to its record and the command that makes it
-    again. `reason` says why a value is missing.
+    again. `link` leads elsewhere, seen from the index. `reason` says why a value is missing.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Value:
     record: str | None = None
     reason: str = ""
     mark: Mark = ""
+    link: str = ""
 
     @classmethod
     def missing(cls, reason: str) -> Value:
@@ -99,9 +101,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Material:
-    """What a section may be made from: everything that the report has read."""
+    """What a section may be made from: everything that the report has read.
+
+    `records` are all there are, those that stand in no group too.
+    """
 
     results: Path
     groups: Sequence[Group]
     sheets: Mapping[str, Sequence[Sheet]]
     prompts: Sequence[StoredPrompt]
+    records: Sequence[Record] = ()
