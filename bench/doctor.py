@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UsageError
+from bench.errors import FewstepError, UsageError
 from methods.checkpoints.guard import Check, Settings, compare, planned
 from methods.checkpoints.table import Checkpoint, rows
 
@@ -82,6 +82,6 @@ def _loaded(row: Checkpoint, steps: int, asked: Asked, folder: Path) -> Diagnosi
 
     try:
         settings: Settings = inspect_weights(row, steps, asked.guidance_scale, asked.dtype or "float32", folder)
-    except (UsageError, ValueError) as error:
+    except (FewstepError, ValueError) as error:
         return Diagnosis(row, steps, (), str(error))
     return Diagnosis(row, steps, compare(row, settings))

@@ -11,6 +11,9 @@ from bench.record import Cell
 from bench.suites.info import SuiteInfo
 from methods.checkpoints.guard import Check, planned, problems
 from methods.checkpoints.table import Checkpoint, check_family, find, rows
+from methods.hub.lock import locked_commit
+from methods.hub.resolve import pipeline_folder, resolve_wanted, row_folder
+from methods.hub.wanted import all_rows, base_of_row, wanted_of_row
 from methods.recipes import read_recipe
 from methods.registry import is_released
 
@@ -71,6 +74,32 @@ def row_of(cell: Cell) -> Checkpoint:
         UsageError: where there is none.
     """
     return find(cell.method, str(cell.family), cell.num_inference_steps)
+
+
+def row_weights(row: Checkpoint, given: Path | None) -> Path:
+    """The pipeline folder that `row` is sampled from; `given` replaces its own weights, or a part of them.
+
+    Raises:
+        WeightsError: where the weights are missing or cannot be used.
+    """
+    if given is None:
+        return row_folder(row)
+    base = base_of_row(row, all_rows())
+    return pipeline_folder(given, lambda: row_folder(row) if base is None else resolve_wanted(base))
+
+
+def checkpoint_of(row: Checkpoint) -> tuple[str | None, ...]:
+    """Model, commit and file of a row, then of its base where it is put into one: what a record was made from.
+
+    A branch stands for the commit that was recorded of it, so that a fetch that moved it measures again.
+    """
+    wanted = [item for item in (wanted_of_row(row), base_of_row(row, all_rows())) if item is not None]
+    hubs = [item.hub_id for item in wanted]
+    return tuple(
+        value
+        for hub in hubs
+        for value in (hub.repo, locked_commit(hub.repo, hub.revision) or hub.revision, hub.filename)
+    )
 
 
 def _judged(cell: Cell, folder: Path | None, *, allow: bool) -> Cell:

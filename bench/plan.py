@@ -156,8 +156,8 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     judges = parse_metric_weights(request.metric_weights)
     suite = registry.suite_info(registered, data)
     limit = _limit(request.limit, suite)
-    named = _named_weights(request.weights, methods)
-    weights = {method: _resolved(text, method) for method, text in named.items()}
+    named = named_weights(request.weights, methods)
+    weights = found_weights(named)
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
     device = resolve_device(request.device)
@@ -258,7 +258,12 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     return limit
 
 
-def _named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
+def named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
+    """`METHOD=NAME` of the command line, apart.
+
+    Raises:
+        UsageError: where one is not of that form, of another method, or stands twice.
+    """
     named: dict[str, str] = {}
     for item in items:
         method, equals, text = item.partition("=")
@@ -270,6 +275,15 @@ def _named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, st
             raise UsageError(f"--weights names {method!r} twice; name it once")
         named[method] = text
     return named
+
+
+def found_weights(named: Mapping[str, str]) -> dict[str, Path]:
+    """Method -> the folder or the file on this disk that its weights' name stands for.
+
+    Raises:
+        UsageError: for the first that is not there, naming the command that fetches it.
+    """
+    return {method: _resolved(text, method) for method, text in named.items()}
 
 
 def _resolved(text: str, method: str) -> Path:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.following import row_of
+from bench.following import checkpoint_of, row_of
 from bench.metrics.weights import JudgeFiles
 from bench.plan import Plan
 from bench.provenance import file_hash, folder_hash
@@ -49,8 +49,7 @@ class Resume:
         if folder is not None:
             return {"folder": self._folder_hash(folder)}
         if cell.family is not None:
-            row = row_of(cell)
-            return {"checkpoint": [row.repo, row.revision, row.filename]}
+            return {"checkpoint": list(checkpoint_of(row_of(cell)))}
         return {"manifest": self._manifest}
 
     def _is_done(self, cell: Cell, record: Record) -> bool:

@@ -11,8 +11,6 @@ from bench.following import departures, row_of
 from bench.plan import Plan
 from bench.record import Cell
 from methods.checkpoints.guard import compare
-from methods.hub.resolve import pipeline_folder, resolve_wanted, row_folder
-from methods.hub.wanted import all_rows, base_of_row
 from methods.interface import Method, SampleRequest
 from methods.released import Released, load_released, settings_of
 
@@ -21,19 +19,6 @@ def row_key(cell: Cell) -> str:
     """What cells share that are sampled by one loaded method."""
     name = f"{row_of(cell).name} {cell.method}"
     return f"{name} {cell.guidance_scale}" if cell.off_recipe else name
-
-
-def row_weights(cell: Cell, given: Path | None) -> Path:
-    """The pipeline folder of a cell that has a family; `given` replaces the row's own weights, or a part of them.
-
-    Raises:
-        WeightsError: where the weights are missing or cannot be used.
-    """
-    row = row_of(cell)
-    if given is None:
-        return row_folder(row)
-    base = base_of_row(row, all_rows())
-    return pipeline_folder(given, lambda: row_folder(row) if base is None else resolve_wanted(base))
 
 
 def load_row(cell: Cell, folder: Path, device: torch.device, dtype: torch.dtype) -> Released:

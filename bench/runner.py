@@ -13,6 +13,7 @@ from torch import Tensor
 from bench import provenance, registry
 from bench.errors import FewstepError
 from bench.failures import reason_of
+from bench.following import row_of, row_weights
 from bench.images import ImageStore, ImageWriter, check_prompts, write_sheet
 from bench.judging import Prompt, image_seed, images_of
 from bench.measure import Judgement, Measured, measure_cost, throughput
@@ -23,7 +24,7 @@ from bench.plan import Plan
 from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
-from bench.rows import check_recipe, load_row, row_key, row_weights
+from bench.rows import check_recipe, load_row, row_key
 from bench.suites.interface import Suite
 from methods.bases import Bases
 from methods.hub.resolve import pipeline_folder
@@ -143,7 +144,7 @@ def _loader(plan: Plan, suite: Suite) -> Loader:
             last.clear()  # free the last method before the next one is loaded
             device, dtype = torch.device(cell.device), getattr(torch, cell.dtype)
             if cell.family is not None:
-                folder = row_weights(cell, given)
+                folder = row_weights(row_of(cell), given)
             else:
                 folder = pipeline_folder(given, lambda: suite.checkpoint("sdxl")) if given else suite.checkpoint(name)
             bases.let_go(folder, device, dtype)

@@ -42,10 +42,9 @@ class Bases:
     def take(self, folder: Path, device: torch.device, dtype: torch.dtype) -> Any | None:
         """The pipeline of `folder` as it was when it was loaded, if it is the one that is held; else nothing is."""
         self.let_go(folder, device, dtype)
-        if self._held is None:
-            return None
-        _restore(self._held)
-        return self._held.pipe
+        if self._held is not None and not _restore(self._held):
+            self._held = None  # its files name a tensor in another way: it is read whole
+        return None if self._held is None else self._held.pipe
 
     def keep(self, pipe: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         """Hold `pipe`, just loaded from `folder`."""
@@ -69,21 +68,26 @@ def _key(folder: Path, device: torch.device, dtype: torch.dtype) -> Key:
     return content, str(device), dtype
 
 
-def _restore(held: _Held) -> None:
-    """Undo what a method does to a pipeline: its scheduler, its decoder's precision, a LoRA in its denoiser."""
+def _restore(held: _Held) -> bool:
+    """Undo what a method does to a pipeline: its scheduler, its decoder's precision, a LoRA in its denoiser.
+
+    False where a tensor that was touched is not found in the files.
+    """
     pipe = held.pipe
     pipe.scheduler = held.scheduler
     pipe.vae.register_to_config(**held.vae_config)
     pipe.vae.to(held.key[2])  # to float32 and back changes no value
     if not held.touched:
-        return
+        return True
     part = next(name for name in DENOISERS if getattr(pipe, name, None) is not None)
     network, folder = getattr(pipe, part), held.folder / part
-    left = dict.fromkeys(held.touched)
+    left = set(held.touched)
     parameters = dict(network.named_parameters())
     with torch.no_grad():
         for path in sorted(folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
-                for name in left.keys() & set(file.keys()):
+                for name in left & set(file.keys()):
                     parameters[name].copy_(file.get_tensor(name))
-    held.touched.clear()
+                left -= set(file.keys())
+    held.touched = left
+    return not left

@@ -16,6 +16,7 @@ from methods.hub import fit
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import read_header
 from methods.hub.resolve import DENOISERS
+from methods.hub.select import check_config, check_shards
 
 MANIFEST = "manifest.json"
 MODEL_INDEX = "model_index.json"
@@ -40,6 +41,7 @@ def check_folder(folder: Path, family: Family = SDXL) -> None:
         raise WeightsError(f"{folder}: not a folder; a checkpoint is a folder with a {MODEL_INDEX}")
     _check_index(folder, family)
     _check_manifest(folder)
+    _check_small_files(folder)
     for network in family.networks:
         for path in weight_files(folder / network):
             fit.check_dtypes(read_header(path), str(path))
@@ -140,6 +142,15 @@ def _check_manifest(folder: Path) -> None:
         found = sha256(file) if file.is_file() else "missing"
         if found != expected:
             raise WeightsError(f"{file}: damaged: sha256 {found}, the manifest says {expected}; get or train it again")
+
+
+def _check_small_files(folder: Path) -> None:
+    """No configuration asks for code, and no list of shards names anything but safetensors beside it."""
+    for path in sorted(folder.glob("*/*.json")):
+        if path.name.endswith("config.json"):
+            check_config(_read_object(path), str(path))
+        elif ".safetensors.index" in path.name:
+            check_shards(_read_object(path), {file.name for file in path.parent.iterdir()}, str(path))
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +53,11 @@ def copy_of_tiny(tiny_pipeline: Path, tmp_path: Path) -> Callable[[], Path]:
         return Path(shutil.copytree(tiny_pipeline, tmp_path / "copy"))
 
     return copy
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What this package keeps goes into a folder of the tests, never into the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FEWSTEP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -161,11 +161,13 @@ def rounded(count: int) -> int:
 
 
 def _as_json(group: Group, item: Difference) -> dict[str, object]:
+    from bench.report.frame import series
+
     return {
         "group": group.key.title,
         "num_inference_steps": item.one.cell.num_inference_steps,
-        "method": item.one.cell.method,
-        "against": item.other.cell.method,
+        "method": series(item.one.cell),
+        "against": series(item.other.cell),
         "records": [item.one.cell.name, item.other.cell.name],
         "quantity": item.column.name,
         "protocols": [_protocol(item.one, item.column.name), _protocol(item.other, item.column.name)],

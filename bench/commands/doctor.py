@@ -12,9 +12,8 @@ from pathlib import Path
 from bench.cli_parser import Subparsers, add_command
 from bench.doctor import Asked, Diagnosis, chosen_rows, diagnose
 from bench.errors import UsageError
-from bench.options import folders as weights_of
 from bench.options import steps as steps_of
-from bench.plan import DTYPES
+from bench.plan import DTYPES, found_weights, named_weights
 from methods.checkpoints.guard import Check
 from methods.checkpoints.table import Checkpoint, check_family
 from methods.registry import METHODS
@@ -27,6 +26,7 @@ examples:
   bench doctor --methods add,lcm --family sdxl             two methods
   bench doctor --methods lcm-lora --guidance-scale 7       would this do?
   bench doctor --methods add --family sdxl --weights add=FOLDER   look at what would really run
+  bench doctor --methods add --family sdxl --weights add=stabilityai/sdxl-turbo   the same of what was fetched
 """
 
 
@@ -39,7 +39,8 @@ def add_parser(commands: Subparsers) -> None:
     add("--steps", metavar="N,N", help="step counts (default: the first that each checkpoint is published for)")
     add("--guidance-scale", type=float, metavar="X", help="as `bench run` takes it (default: the recipe's own)")
     add("--dtype", metavar="NAME", help=f"{', '.join(DTYPES)} (default: the card's; float32 with --weights)")
-    add("--weights", action="append", default=[], metavar="METHOD=DIR", help="load METHOD from this pipeline folder")
+    add("--weights", action="append", default=[], metavar="METHOD=NAME",
+        help="load METHOD from a pipeline folder, a .safetensors file, or a model on the hub")  # fmt: skip
     add("--json", action="store_true", help="JSON: a list of rows with their checks")
     parser.set_defaults(main=main)
 
@@ -52,7 +53,8 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"--dtype {args.dtype!r} is not one of {', '.join(DTYPES)}")
     methods = _methods(args.methods)
     chosen = chosen_rows(methods, args.family)
-    weights = weights_of(args.weights, methods or tuple(dict.fromkeys(row.method for row in chosen)))
+    known = methods or tuple(dict.fromkeys(row.method for row in chosen))
+    weights = found_weights(named_weights(args.weights, known))
     _one_family(chosen, weights)
     asked = Asked(None if args.steps is None else steps_of(args.steps), args.guidance_scale, args.dtype)
     found = list(diagnose(chosen, asked, weights))

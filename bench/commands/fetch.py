@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli_parser import Subparsers, add_command
 from bench.errors import UsageError
+from bench.options import split
 from methods.hub.reference import HubId, parse
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ examples:
   bench fetch --methods add --family sdxl --dry-run sizes, and nothing is fetched
   bench fetch stabilityai/sd-turbo                  a model by its name on the hub
   bench fetch stabilityai/sd-turbo@v1.0 --variant fp16
+  bench fetch --judges pickscore,hpsv2              for --metric-weights pickscore=hub
   bench fetch ByteDance/SDXL-Lightning/sdxl_lightning_4step_unet.safetensors
 """
 
@@ -37,6 +39,7 @@ def add_parser(commands: Subparsers) -> None:
     add("models", nargs="*", metavar="MODEL", help="OWNER/NAME[@REVISION], or OWNER/NAME/FILE.safetensors[@REVISION]")
     add("--methods", metavar="A,B", help="names from `bench list methods`, with --family")
     add("--family", metavar="NAME", help="the architecture, as in sdxl (default: sdxl, with --methods)")
+    add("--judges", metavar="A,B", help="pretrained judges, as --metric-weights NAME=hub takes them: pickscore, ...")
     add("--variant", metavar="NAME", help="as in fp16, for MODELs (default: full precision where there is any)")
     add("--dry-run", action="store_true", help="show what would be fetched, and stop")
     add("--update", action="store_true", help="move branches to the commit that they have on the hub now")
@@ -74,7 +77,7 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
     from methods.hub.fetch import wanted_of_text
     from methods.hub.wanted import wanted_of_methods
 
-    if not args.models and not args.methods:
+    if not args.models and not args.methods and not args.judges:
         raise UsageError("name what to fetch, as in --methods add,lcm --family sdxl, or stabilityai/sd-turbo")
     if args.family and not args.methods:
         raise UsageError("--family goes with --methods; name the methods too")
@@ -84,6 +87,10 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
         if not all(names):
             raise UsageError(f"--methods {args.methods!r} has an empty entry")
         wanted.extend(wanted_of_methods(names, args.family or "sdxl"))
+    if args.judges:
+        from bench.metrics.judge_hub import wanted_of_judges
+
+        wanted.extend(wanted_of_judges(split("--judges", args.judges)))
     return list(dict.fromkeys(wanted))
 
 

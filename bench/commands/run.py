@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.cli_parser import Subparsers, add_command
+from bench.errors import FewstepError
+from bench.following import row_of, row_weights
 from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import (
     DEVICES,
@@ -34,7 +37,7 @@ examples:
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
   bench run --prompts mine.txt --methods lcm --steps 4 --weights lcm=my-sdxl --metric-weights pickscore=hub
   bench doctor --methods add,lcm --family sdxl             what the model cards ask for, before a run
-  bench run --methods add --steps 1 --weights add=stabilityai/sdxl-turbo --device cuda --dtype float16
+  bench run --methods add,lcm --family sdxl --steps 1,4 --prompts mine.txt --device cuda --dtype float16
 """
 
 
@@ -106,11 +109,9 @@ def main(args: argparse.Namespace) -> int:
             slicing=args.slicing,
         )
     )
-    for method, path in plan.weights.items():
-        if told := describe(path):
-            _tell(f"{method}: {told}")
     resume = Resume(plan)
     pending = resume.pending
+    _tell_sources(plan, pending)
     try:
         records = {**resume.done, **_measure(plan, resume)} if pending else resume.done
         _leave_results(plan, fresh=bool(pending))
@@ -120,6 +121,20 @@ def main(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return _stopped(plan)
     return 1 if any(record.status == "failed" for record in records.values()) else 0
+
+
+def _tell_sources(plan: Plan, pending: Sequence[Cell]) -> None:
+    """Which files the cells to come are sampled from; of one that cannot be had, its cell says why."""
+    told = {method: describe(path) for method, path in plan.weights.items()}
+    for cell in pending:
+        if cell.family is not None:
+            with suppress(FewstepError):
+                row = row_of(cell)
+                told[row.name] = describe(row_weights(row, plan.weights.get(cell.method)))
+                told.pop(cell.method, None)
+    for name, source in told.items():
+        if source is not None:
+            _tell(f"{name}: {source}")
 
 
 def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:

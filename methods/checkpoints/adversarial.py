@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from methods.checkpoints.shared import (
     GB,
-    MB,
     NO_GUIDANCE_AT_ALL,
     OPENRAIL_PP,
     SDXL_BASE,
@@ -48,7 +47,7 @@ ADD_SD21 = replace(
     ADD_SDXL,
     family="sd21",
     repo="stabilityai/sd-turbo",
-    revision=None,
+    revision="b335f733db09ff60444334351a3bbf6ab4b64332",
     recipe=replace(_TURBO, scheduler="EulerDiscreteScheduler"),
     title="ADD (SD-Turbo)",
     size_bytes=None,
@@ -77,6 +76,7 @@ ADD_SD15 = replace(
     ADD_SD21,
     family="sd15",
     repo=None,
+    revision=None,
     variant=None,
     recipe=_TURBO,
     title="ADD (SD 1.5)",
@@ -90,9 +90,22 @@ _LIGHTNING = Recipe(
 )
 
 
+_LIGHTNING_SHA256 = {
+    "sdxl_lightning_1step_unet_x0.safetensors": "14d53ad5b440a37fc0f429d595d96bf144c5dd842aa5747383e6098c9dbfa644",
+    "sdxl_lightning_2step_unet.safetensors": "15a96a3b213b8b4d6ea720b4fa5bf6723cd877170bd1a90f58e34da2968ef854",
+    "sdxl_lightning_4step_unet.safetensors": "39a90a8a2a25c1372633c1e8eb1a96f85eab937bcb58cfc6ec9baf66242ec23c",
+    "sdxl_lightning_8step_unet.safetensors": "471d8260fda0b17b8906feb24573ce64933d4b6b99ba7a1fa43ca051b994e869",
+    "sdxl_lightning_2step_lora.safetensors": "04fafc778385b24144498a8247498ae4fb7a69f702ea0566bdce2845a31fcc43",
+    "sdxl_lightning_4step_lora.safetensors": "bf56cf2657efb15e465d81402ed481d1e11c4677e4bcce1bc11fe71ad8506b79",
+    "sdxl_lightning_8step_lora.safetensors": "5aa30d94cdf7950a8b53a693682650ee061eddb128c5435a8f88defea73b2ac6",
+}
+"""As the hub shows them for commit 1b39ebb, which brought the files."""
+
+
 def _lightning(steps: int, lora: bool) -> Checkpoint:
     recipe = replace(_LIGHTNING, allowed_steps=(steps, steps), lora_scale=1.0 if lora else None)
     suffix = "lora" if lora else "unet_x0" if steps == 1 else "unet"
+    filename = f"sdxl_lightning_{steps}step_{suffix}.safetensors"
     if steps == 1:
         recipe = replace(recipe, scheduler_config={**TRAILING, "prediction_type": "sample"})
     return Checkpoint(
@@ -101,7 +114,8 @@ def _lightning(steps: int, lora: bool) -> Checkpoint:
         kind="lora" if lora else "unet",
         repo="ByteDance/SDXL-Lightning",
         revision="c9a24f48e1c025556787b0c58dd67a091ece2e44",
-        filename=f"sdxl_lightning_{steps}step_{suffix}.safetensors",
+        filename=filename,
+        sha256=_LIGHTNING_SHA256[filename],
         base=SDXL_BASE,
         recipe=recipe,
         steps=(steps,),
@@ -109,8 +123,8 @@ def _lightning(steps: int, lora: bool) -> Checkpoint:
         paper="SDXL-Lightning: Progressive Adversarial Diffusion Distillation",
         arxiv="2402.13929",
         licence=OPENRAIL_PP,
-        size_bytes=394 * MB if lora else 5140 * MB,
-        source="model card and file list at c9a24f4",
+        size_bytes=393_854_592 if lora else 5_135_149_736,
+        source="model card and file list at c9a24f4; the hub's pages of the files for sha256",
         note="Predicts the clean sample; its card calls it experimental." if steps == 1 else "",
     )
 
@@ -136,8 +150,8 @@ LADD = Checkpoint(
     licence=STABILITY,
     gated=True,
     dtype="bfloat16",
-    source="Stability's own demo space on the hub; the reference repository for the shift",
-    unverified=("allowed_steps below 4", "scheduler_config.json: the shift was read in the reference code", "gated"),
+    source="Stability's own demo space on the hub; its file list, which asks to accept; the reference code for shift",
+    unverified=("allowed_steps below 4", "scheduler_config.json: the shift was read in the reference code"),
 )  # fmt: skip
 
 ROWS = (ADD_SDXL, ADD_SD21, ADD_SD15, *ADD_DEMO, *LIGHTNING, LADD)

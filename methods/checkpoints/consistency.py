@@ -36,6 +36,7 @@ LCM_SDXL = Checkpoint(
     family="sdxl",
     kind="unet",
     repo="latent-consistency/lcm-sdxl",
+    revision="843cb4058e2bb79edc70a6d8002e1a96feddfd14",
     variant="fp16",
     base=SDXL_BASE,
     recipe=_sized(_LCM, "sdxl"),
@@ -45,7 +46,7 @@ LCM_SDXL = Checkpoint(
     arxiv="2310.04378",
     licence=OPENRAIL_PP,
     size_bytes=5140 * MB,
-    source="model card; file list at 0fa535e; diffusers' training script for the range of w, 3 to 15",
+    source="model card; file list at 843cb40; diffusers' training script for the range of w, 3 to 15",
     note="The scale is embedded: the network is given w = guidance_scale - 1, which it was distilled with at 3 to 15.",
     unverified=("guidance_range: the script's defaults, not said to be those of this checkpoint",),
 )
@@ -73,7 +74,7 @@ _LCM_LORA = Recipe(
 )
 
 
-def _lcm_lora(family: str, repo: str, size: int, revision: str | None, unverified: tuple[str, ...]) -> Checkpoint:
+def _lcm_lora(family: str, repo: str, size: int, revision: str, unverified: tuple[str, ...]) -> Checkpoint:
     return Checkpoint(
         method="lcm-lora",
         family=family,
@@ -96,7 +97,7 @@ def _lcm_lora(family: str, repo: str, size: int, revision: str | None, unverifie
 
 
 LCM_LORA = (
-    _lcm_lora("sdxl", "latent-consistency/lcm-lora-sdxl", 394, None, ("size_bytes",)),
+    _lcm_lora("sdxl", "latent-consistency/lcm-lora-sdxl", 394, "e4f4bc876032ad70aa9d241af2a2f33db0f3f048", ()),
     _lcm_lora("sd15", "latent-consistency/lcm-lora-sdv1-5", 135, "cf2fced511dbe7e26c8d1d397e728fbab875db4b", ()),
 )
 
@@ -148,6 +149,7 @@ def _pcm(family: str, steps: int) -> Checkpoint:
         family=family,
         kind="lora",
         repo="wangfuyun/PCM_Weights",
+        revision="39560fead4ce00f94db3cb8e93dd8fba90ec0be6",
         filename=f"{family}/pcm_{family}_smallcfg_{steps}step_converted.safetensors",
         base=_BASES[family],
         recipe=_sized(replace(_PCM, allowed_steps=(steps, steps)), family),
@@ -156,10 +158,9 @@ def _pcm(family: str, steps: int) -> Checkpoint:
         paper="Phased Consistency Models",
         arxiv="2405.18407",
         licence="not stated on the card",
-        size_bytes=394 * MB if family == "sdxl" else None,
-        source="model card: DDIM, trailing, clip_sample and set_alpha_to_one off; file list at def27ed",
+        size_bytes=(394 if family == "sdxl" else 135) * MB,
+        source="model card: DDIM, trailing, clip_sample and set_alpha_to_one off; file list at 39560fe",
         note="The card asks for DDIM or Euler; the authors' demo uses TCD's scheduler with the same spacing.",
-        unverified=() if family == "sdxl" else ("filename: by the pattern of the authors' demo",),
     )
 
 
@@ -182,7 +183,9 @@ HYPER_UNET = Checkpoint(
     family="sdxl",
     kind="unet",
     repo="ByteDance/Hyper-SD",
+    revision="07822d9cde7a6c34b8f35c169a87a9a2885fd929",
     filename="Hyper-SDXL-1step-Unet.safetensors",
+    sha256="3d72d3f97c08df11e4979d212c9b72bbce34cc3d7758daf660134698cf4e2dd1",
     base=SDXL_BASE,
     recipe=_sized(
         Recipe(
@@ -196,8 +199,8 @@ HYPER_UNET = Checkpoint(
     paper="Hyper-SD: Trajectory Segmented Consistency Model for Efficient Image Synthesis",
     arxiv="2404.13686",
     licence=OPENRAIL_PP,
-    size_bytes=10_300 * MB,
-    source="model card and file list",
+    size_bytes=10_270_077_704,
+    source="model card and file list at 07822d9; the hub's page of commit 58c1cb1 for sha256",
     note="Starts at timestep 800, not 999.",
 )  # fmt: skip
 
@@ -208,6 +211,8 @@ def _hyper_lora(family: str, steps: int) -> Checkpoint:
         family=family,
         kind="lora",
         filename=f"Hyper-{_HYPER_NAMES[family]}-{steps}steps-lora.safetensors",
+        sha256=None,
+        source="model card and file list at 07822d9",
         base=_BASES[family],
         recipe=_sized(replace(_HYPER_N, allowed_steps=(steps, steps)), family),
         steps=(steps,),

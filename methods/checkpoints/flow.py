@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from methods.checkpoints.shared import APACHE, CC_BY_NC, NO_GUIDANCE_AT_ALL
+from methods.checkpoints.shared import APACHE, CC_BY_NC, MB, NO_GUIDANCE_AT_ALL
 from methods.checkpoints.table import Checkpoint
 from methods.interface import Recipe
 
@@ -13,6 +13,8 @@ INSTAFLOW = Checkpoint(
     family="sd15",
     kind="pipeline",
     repo="XCLiu/instaflow_0_9B_from_sd_1_5",
+    revision="5095524f30694797f224357bc4eaaff75925ffa8",
+    size_bytes=4_270 * MB,
     recipe=Recipe(
         "RectifiedFlowScheduler", {}, allowed_steps=(1, 1), height=512, width=512, guidance_range=NO_GUIDANCE_AT_ALL
     ),
@@ -21,7 +23,7 @@ INSTAFLOW = Checkpoint(
     paper="InstaFlow: One Step is Enough for High-Quality Diffusion-Based Text-to-Image Generation",
     arxiv="2309.06380",
     licence=CC_BY_NC,
-    source="README of gnobitab/InstaFlow at f543f81 and its code/pipeline_rf.py; file list on the hub",
+    source="README of gnobitab/InstaFlow at f543f81 and its code/pipeline_rf.py; file list at 5095524",
     note="Its index names a pipeline class of its authors, which is not loaded. The 1.7B model was not released.",
 )
 
@@ -77,7 +79,7 @@ SCHNELL = Checkpoint(
     dtype="bfloat16",
     source="diffusers documentation of FluxPipeline",
     note="Pixels differ where the prompt is given more than 256 tokens.",
-    unverified=("the model card itself", "scheduler_config.json", "whether the hub asks to accept the licence"),
+    unverified=("the model card's example", "scheduler_config.json", "whether the hub asks to accept the licence"),
 )  # fmt: skip
 
 

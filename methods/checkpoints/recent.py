@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from methods.checkpoints.shared import APACHE, NO_GUIDANCE_AT_ALL
+from methods.checkpoints.shared import APACHE, MB, NO_GUIDANCE_AT_ALL
 from methods.checkpoints.table import Checkpoint
 from methods.interface import Recipe
 
@@ -45,6 +45,7 @@ Z_IMAGE = Checkpoint(
     dtype="bfloat16",
     runs=False,
     source="README of the authors: num_inference_steps=9 is 8 evaluations, guidance 0",
+    note="A copy of it (TensorStack/Z-Image-Turbo-ts) has shift 3.0 without dynamic shifting.",
     unverified=("licence", "scheduler_config.json"),
 )  # fmt: skip
 
@@ -56,6 +57,7 @@ def _qwen(steps: int) -> Checkpoint:
         family="qwen",
         kind="lora",
         repo="lightx2v/Qwen-Image-Lightning",
+        revision="374cc3fcb25225a3540b150f3c52ab114daafbcb",
         filename=f"Qwen-Image-Lightning-{steps}steps-V1.0.safetensors",
         base="Qwen/Qwen-Image",
         recipe=Recipe(
@@ -69,8 +71,8 @@ def _qwen(steps: int) -> Checkpoint:
         licence=APACHE,
         dtype="bfloat16",
         runs=False,
-        source="diffusers documentation of QwenImagePipeline",
-        unverified=("filename", "licence"),
+        size_bytes=1_700 * MB,
+        source="diffusers documentation of QwenImagePipeline; file list at 374cc3f; licence at 813e69c",
     )  # fmt: skip
 
 

@@ -83,9 +83,9 @@ class Checkpoint:
 @cache
 def all_rows() -> tuple[Checkpoint, ...]:
     """Every row, grouped by method."""
-    from methods.checkpoints import adversarial, baselines, consistency, flow, matching, recent
+    from methods.checkpoints import adversarial, baselines, consistency, flow, matching, recent, unreleased
 
-    groups = (baselines, adversarial, consistency, matching, flow, recent)
+    groups = (baselines, adversarial, consistency, matching, flow, unreleased, recent)
     return tuple(row for group in groups for row in group.ROWS)
 
 

@@ -10,7 +10,16 @@ from typing import Any
 from methods.errors import WeightsError
 from methods.hub.listing import Listing
 from methods.hub.reference import PICKLES, SAFETENSORS, pickle_refused
-from methods.hub.select import MODEL_INDEX, check_config, components, has_weights, part_files, pipeline_files
+from methods.hub.select import (
+    MODEL_INDEX,
+    SMALL,
+    check_config,
+    check_shards,
+    components,
+    has_weights,
+    part_files,
+    pipeline_files,
+)
 from methods.hub.wanted import Wanted
 
 Read = Callable[[str], Path]
@@ -28,6 +37,10 @@ def needed_files(wanted: Wanted, listing: Listing, read: Read) -> dict[str, str]
     title = f"{wanted.hub_id}"
     if wanted.hub_id.filename is not None:
         return _one_file(wanted, listing, title)
+    if wanted.small_only:
+        files = {name: name for name in listing.names if "/" not in name and name.endswith(SMALL)}
+        _check_configs(files, read, title)
+        return files
     if MODEL_INDEX in listing.names:
         return _pipeline(wanted, listing, read, title)
     if wanted.is_pipeline:
@@ -75,8 +88,12 @@ def _pipeline(wanted: Wanted, listing: Listing, read: Read, title: str) -> dict[
 
 def _check_configs(files: dict[str, str], read: Read, title: str) -> None:
     for target, name in files.items():
-        if target.rpartition("/")[2] == "config.json":
+        folder, _, file = target.rpartition("/")
+        if file.endswith("config.json"):
             check_config(read_object(read(name)), f"{title}: {name}")
+        elif ".safetensors.index" in file:
+            beside = {other.rpartition("/")[2] for other in files if other.rpartition("/")[0] == folder}
+            check_shards(read_object(read(name)), beside, f"{title}: {name}")
 
 
 def _no_pipeline(listing: Listing, title: str) -> WeightsError:

@@ -12,6 +12,7 @@ import json
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from methods.hub.places import cache_folder
@@ -70,7 +71,7 @@ def _read_kept(key: str) -> str | None:
 
 def _keep(key: str, digest: str) -> None:
     """Best effort: a cache that cannot be written costs time, not correctness."""
-    path = _kept(key)
+    path, partial = _kept(key), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent)
@@ -78,4 +79,6 @@ def _keep(key: str, digest: str) -> None:
             json.dump({"sha256": digest}, file)
         Path(partial).replace(path)
     except OSError:
-        return
+        with suppress(OSError):
+            if partial is not None:
+                Path(partial).unlink(missing_ok=True)

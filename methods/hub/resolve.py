@@ -14,7 +14,7 @@ from methods.hub.fit import GUIDANCE_INPUT, check_denoiser, check_lora, kind_of
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import TensorHeader, read_header
 from methods.hub.listing import Listing, RepoFile, list_in_cache, snapshot_folder
-from methods.hub.places import repo_folder
+from methods.hub.places import hub_cache, repo_folder
 from methods.hub.problems import fetch_command
 from methods.hub.reference import PICKLES, SAFETENSORS, HubId, parse, pickle_refused
 from methods.hub.select import LEFT_OUT, MODEL_INDEX
@@ -80,7 +80,7 @@ def row_folder(row: Row) -> Path:
     if wanted is None:
         raise WeightsError("no weights of it are public")
     path = resolve_wanted(wanted)
-    return path if base is None else onto_base(path, resolve_wanted(base))
+    return path if base is None else onto_base(path, resolve_wanted(base), _source_of_wanted(wanted))
 
 
 def pipeline_folder(path: Path, base: Callable[[], Path]) -> Path:
@@ -93,8 +93,10 @@ def pipeline_folder(path: Path, base: Callable[[], Path]) -> Path:
     return onto_base(path, base()) if path.is_file() or is_network else path
 
 
-def onto_base(path: Path, base: Path) -> Path:
+def onto_base(path: Path, base: Path, source: Mapping[str, Any] | None = None) -> Path:
     """A view of the pipeline folder `base` with the denoiser or the LoRA of `path` in it.
+
+    `source` says which file of the hub `path` was made of, where its place does not.
 
     Raises:
         WeightsError: where it is neither, or does not fit.
@@ -114,20 +116,24 @@ def onto_base(path: Path, base: Path) -> Path:
     else:
         check_denoiser(header, _folder_header(base / part), str(path))
         _replace_denoiser(view, path, base / part, header)
-    view.sources.append({"file": path.name, "sha256": _digest(path)})
-    return view.folder(f"{path.stem}-on-{base.name.rpartition('--')[2]}"[:80])
+    sources = _sources(path) if source is None else [source]
+    view.sources.extend(sources)
+    return view.folder(f"{_stem(sources[0], path)}-on-{base.name.rpartition('--')[2]}"[:80])
 
 
-def describe(folder: Path) -> str | None:
-    """Where a view's files come from, for people; None for a folder that is no view."""
+def describe(path: Path) -> str | None:
+    """Where a view's files, or a single file, come from, for people; None for a folder that is no view."""
     parts = []
-    for source in sources_of(folder):
-        if "repo" in source:
-            parts.append(
-                f"{source['repo']}@{str(source['commit'])[:12]} ({len(source['files'])} files, sha256 checked)"
-            )
-        else:
+    for source in _sources(path) if path.is_file() else sources_of(path):
+        if "repo" not in source:
             parts.append(f"{source['file']} (sha256 {str(source['sha256'])[:12]})")
+            continue
+        files, commit = source["files"], str(source["commit"])[:12]
+        if len(files) == 1:
+            ((name, digest),) = files.items()
+            parts.append(f"{source['repo']}/{name}@{commit} (sha256 {str(digest)[:12]}, checked)")
+        else:
+            parts.append(f"{source['repo']}@{commit} ({len(files)} files, sha256 checked)")
     return " + ".join(parts) or None
 
 
@@ -190,8 +196,34 @@ def _single(path: Path, digest: str) -> Path:
     return path
 
 
-def _digest(path: Path) -> str | None:
-    return sha256_of(path) if path.is_file() else None
+def _sources(path: Path) -> list[Mapping[str, Any]]:
+    """Where a file, or the folder of one network, comes from: the hub's cache says so by its places."""
+    if path.is_dir():
+        return sources_of(path) or [{"file": path.name, "sha256": None}]
+    digest = sha256_of(path)
+    try:
+        model, kind, commit, *name = path.relative_to(hub_cache()).parts
+    except ValueError:
+        return [{"file": path.name, "sha256": digest}]
+    if kind != "snapshots" or not name:
+        return [{"file": path.name, "sha256": digest}]
+    repo = model.removeprefix("models--").replace("--", "/", 1)
+    return [{"repo": repo, "commit": commit, "files": {"/".join(name): digest}}]
+
+
+def _source_of_wanted(wanted: Wanted) -> Mapping[str, Any] | None:
+    """The one file that was asked for, as it is on the hub: what is read may have been made of it."""
+    repo, name = wanted.hub_id.repo, wanted.hub_id.filename
+    if name is None:
+        return None
+    commit = list_in_cache(wanted.hub_id, wanted.command).commit
+    return {"repo": repo, "commit": commit, "files": {name: lock.locked_files(repo, commit).get(name)}}
+
+
+def _stem(source: Mapping[str, Any], path: Path) -> str:
+    """What a view is called after."""
+    names = list(source.get("files", ()))
+    return Path(names[0]).stem if len(names) == 1 else path.stem
 
 
 def _without_left_out(index: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ programs. Programs are never fetched, and a model that needs one is refused.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from methods.errors import WeightsError
@@ -18,7 +18,7 @@ SAFE_LIBRARIES = ("diffusers", "transformers")
 LEFT_OUT = ("safety_checker", "image_encoder")
 """Components that stock pipelines do without: the first blackens images, the second serves image prompts."""
 
-_SMALL = (".json", ".txt", ".model", ".jinja")
+SMALL = (".json", ".txt", ".model", ".jinja")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")
 _INDEX = ".safetensors.index"
 
@@ -53,6 +53,24 @@ def check_config(config: Mapping[str, Any], title: str) -> None:
         raise WeightsError(f"{title}: asks for remote code (auto_map); code from a checkpoint is never run")
 
 
+def check_shards(index: Mapping[str, Any], names: Collection[str], title: str) -> None:
+    """Refuse a list of shards that names a pickle, a place elsewhere, or a file that is not among `names`.
+
+    Raises:
+        WeightsError: naming the file.
+    """
+    shards = index.get("weight_map")
+    if not isinstance(shards, Mapping) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise WeightsError(f"{title}: no object 'weight_map' in it; get the model again")
+    for shard in sorted(set(shards.values())):
+        if shard.endswith(PICKLES):
+            raise pickle_refused(f"{title}: {shard}")
+        if not shard.endswith(SAFETENSORS) or "/" in shard or "\\" in shard:
+            raise WeightsError(f"{title}: {shard!r} is not a {SAFETENSORS} file beside it; get the model again")
+        if shard not in names:
+            raise WeightsError(f"{title}: {shard} is missing; get the model again")
+
+
 def pipeline_files(
     names: Sequence[str], parts: Iterable[str], title: str, variant: str | None = None
 ) -> dict[str, str]:
@@ -78,7 +96,7 @@ def part_files(names: Sequence[str], prefix: str, title: str, variant: str | Non
     here = [name for name in names if name.startswith(prefix) and "/" not in name[len(prefix) :]]
     if not here:
         raise WeightsError(f"{title}: has no {prefix.rstrip('/')}; it is not a whole pipeline")
-    chosen = {name: name for name in here if name.endswith(_SMALL) and _INDEX not in name}
+    chosen = {name: name for name in here if name.endswith(SMALL) and _INDEX not in name}
     weights = _weights(here, variant)
     if not weights and (pickles := [name for name in here if name.endswith(PICKLES)]):
         raise pickle_refused(f"{title}: {pickles[0]}")

@@ -11,6 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,16 +65,18 @@ class View:
         folder = cache_folder() / "views" / name
         if folder.is_dir():
             return folder
+        partial = None
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             partial = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
             self._fill(partial)
+            with suppress(OSError):  # another process was faster
+                partial.rename(folder)
         except OSError as error:
             raise WeightsError(f"{folder.parent}: cannot be written ({error.strerror}); set FEWSTEP_CACHE") from error
-        try:
-            partial.rename(folder)
-        except OSError:  # another process was faster
-            shutil.rmtree(partial)
+        finally:
+            if partial is not None:
+                shutil.rmtree(partial, ignore_errors=True)
         return folder
 
     def _fill(self, folder: Path) -> None:

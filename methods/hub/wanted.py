@@ -47,7 +47,8 @@ class Row(Protocol):
 class Wanted:
     """A model, or one file of it. `is_pipeline` says that a whole folder must have a model_index.json.
 
-    `sha256` is what the table pins; `may_be_pickle` is for files that the table names, and for no others. `options` are
+    `sha256` is what the table pins; `may_be_pickle` is for files that the table names, and for no others. `small_only`
+    leaves the weights out: configurations and words of a model whose weights come from elsewhere. `options` are
     those of the `bench fetch` that gets it, where it is not asked for by its own name.
     """
 
@@ -56,6 +57,7 @@ class Wanted:
     variant: str | None = None
     sha256: str | None = None
     may_be_pickle: bool = False
+    small_only: bool = False
     options: str = field(default="", compare=False)
 
     @property

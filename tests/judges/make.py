@@ -14,7 +14,8 @@ from transformers import BlipConfig, CLIPConfig, CLIPModel, Dinov2Config, Dinov2
 from bench.metrics.hub.heads import ScoreHead
 from bench.metrics.hub.image_reward import RewardNetwork
 from bench.metrics.interface import MetricContext
-from bench.metrics.weights import WEIGHTS, JudgeFiles
+from bench.metrics.judge_table import WEIGHTS
+from bench.metrics.weights import JudgeFiles
 from bench.suites.shapes.generator.tokenizer import write_tokenizer
 from tests.metrics.tiny import context
 

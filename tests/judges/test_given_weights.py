@@ -10,7 +10,8 @@ import pytest
 from bench import registry
 from bench.cli import main
 from bench.errors import UsageError
-from bench.metrics.weights import WEIGHTS, parse_metric_weights
+from bench.metrics.judge_table import WEIGHTS
+from bench.metrics.weights import parse_metric_weights
 from bench.record import read_records
 
 
@@ -29,7 +30,7 @@ def test_forms_of_the_option(folders: dict[str, Path]) -> None:
         (["clip=x"], "'clip' is not one of inception, "),
         (["clip-g=no/such"], "there is nothing at no/such"),
         (["no/such"], "is neither NAME=FOLDER nor a folder"),
-        (["hpsv2=hub"], "is not on the hub in a safe format; convert the published file once with"),
+        (["aesthetic=hub"], "is not on the hub; convert the published file once with"),
         (["clip-g=hub", "clip-g=hub"], "gives 'clip-g' twice"),
     ],
 )

@@ -15,9 +15,9 @@ KOHYA = ("lcm-lora", "lightning-lora", "hyper-sd", "hyper-sd-unified")
 
 
 def small(row: Checkpoint) -> Checkpoint:
-    """The row, at a size of a few pixels."""
+    """The row, at a size of a few pixels, without the hash of the real file."""
     size = max(PIXELS, FAMILIES[row.family].size_multiple)
-    return replace(row, recipe=replace(row.recipe, height=size, width=size))
+    return replace(row, sha256=None, recipe=replace(row.recipe, height=size, width=size))
 
 
 def name_of(row: Checkpoint) -> str:

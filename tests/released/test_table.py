@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from bench.record import Cell
+from bench.report.frame import label
 from methods.checkpoints.families import FAMILIES
 from methods.checkpoints.table import Checkpoint, all_rows, check_family, find, rows
 from methods.errors import UsageError
@@ -54,11 +56,11 @@ def test_no_two_rows_answer_for_the_same_step_count() -> None:
 
 def test_every_method_of_released_weights_has_a_row_and_every_row_a_method() -> None:
     listed = {name for name in METHODS.names() if METHODS.entry(name).source is None}
-    trained_here_alone = {"gd", "cfg-aware", "ufogen", "gan"}
+    trained_here_alone = {"gan"}  # of no family that diffusers has
     assert {row.method for row in ROWS} == listed - trained_here_alone
     assert {name for name in listed if is_released(name)} == listed - trained_here_alone - {
         "sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpm", "sdxl-dpmpp", "sdxl-unipc", "lcm", "lcm-lora", "pd", "add",
-        "dmd2", "instaflow",
+        "dmd2", "instaflow", "gd", "cfg-aware", "ufogen",
     }  # fmt: skip
 
 
@@ -99,10 +101,26 @@ def test_names_that_are_not_there() -> None:
     with pytest.raises(UsageError, match="'dmd2' has no checkpoint of family 'sd15'; it has sdxl"):
         find("dmd2", "sd15")
     with pytest.raises(
-        UsageError, match="'ufogen' has no released checkpoint in the table; family 'sana' has sana-sprint"
+        UsageError, match="'gan' has no released checkpoint in the table; family 'sana' has sana-sprint"
     ):
-        find("ufogen", "sana")
+        find("gan", "sana")
     assert rows("add", "sd15")[0].repo is None
+
+
+def test_what_nobody_published_says_so() -> None:
+    assert {(row.method, row.family) for row in ROWS if row.repo is None} == {
+        ("add", "sd15"), ("pd", "sdxl"), ("ufogen", "sd15"), ("cfg-aware", "sd15"), ("gd", "sd15"),
+    }  # fmt: skip
+
+
+def test_names_that_are_trained_here_too_are_told_apart_by_their_family() -> None:
+    both = {row.method for row in ROWS if not is_released(row.method)}
+    assert both >= {"add", "lcm", "lcm-lora", "pd", "dmd2", "instaflow"}
+    here = Cell("toy", "dmd2", 4, None, 0, 2, "cpu", "float32", 2)
+    there = replace(here, family="sdxl")
+    assert here.name != there.name
+    assert (label(here), label(there)) == ("dmd2", "dmd2@sdxl")
+    assert find("dmd2", "sdxl", 4).recipe != METHODS.load("dmd2").default_recipe
 
 
 def test_a_row_cannot_be_changed() -> None:

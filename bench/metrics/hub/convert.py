@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.errors import FewstepError, UsageError, WeightsError
@@ -160,6 +160,8 @@ def convert(kind: str, source: Path, out: Path, config: Path | None = None) -> P
 
 
 def _read(source: Path) -> State:
+    if source.suffix == ".safetensors":  # read as weights alone before
+        return load_file(source)
     try:
         data: Any = torch.load(source, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:

@@ -23,6 +23,7 @@ from torch import Tensor
 from bench.errors import UsageError, WeightsError
 from bench.metrics.hub.load import once, tensors
 from bench.metrics.interface import MetricContext
+from methods.hub.lock import check_recorded
 
 FILE = "inception-2015-12-05.pt"
 Mode = Literal["clean", "legacy_pytorch", "legacy_tensorflow"]
@@ -31,7 +32,14 @@ _BATCH = 32
 
 
 class CleanInception:
-    """uint8 images -> features (N, 2048) by clean-fid's resize and network."""
+    """uint8 images -> features (N, 2048) by clean-fid's resize and network.
+
+    The very file that is loaded is compared with `weights_hash`, or with what was recorded at its first load where
+    that is empty: TorchScript is a program.
+
+    Raises:
+        WeightsError: where the file is another one, or no network.
+    """
 
     name = "inception-2015-12-05"
 
@@ -40,13 +48,14 @@ class CleanInception:
         self.resize = f"clean-fid {mode}"
         self._inside = mode == "legacy_tensorflow"
         self._resizer: Callable[[Any], Any] = build_resizer(mode)
-        folder = path if path.is_dir() else path.parent
-        if not (folder / FILE).is_file():
+        file = path / FILE if path.is_dir() else path
+        if file.name != FILE or not file.is_file():
             raise WeightsError(f"{path}: clean-fid looks for {FILE}; give the file that name")
+        check_recorded(f"judges/{FILE}", file, pinned=weights_hash or None)
         try:
-            self._network = InceptionV3W(str(folder), download=False, resize_inside=self._inside).to(device).eval()
+            self._network = InceptionV3W(str(file.parent), download=False, resize_inside=self._inside).to(device).eval()
         except RuntimeError as error:
-            raise WeightsError(f"{folder / FILE} is no TorchScript network; download it again") from error
+            raise WeightsError(f"{file} is no TorchScript network; download it again") from error
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bench.errors import WeightsError
 from bench.metrics.interface import MetricContext
-from bench.metrics.weights import WEIGHTS, files_of
+from bench.metrics.judge_table import WEIGHTS
+from bench.metrics.weights import files_of
 from methods.pipelines import quiet_libraries
 
 _ERRORS = (OSError, ValueError, RuntimeError, TypeError, KeyError, AttributeError, SafetensorError)
