@@ -140,7 +140,7 @@ def read_record(path: Path) -> Record:
             raise RecordError(
                 f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force"
             )
-        return _from_json(data)
+        return record_from_json(data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error}); delete it or run the cell again with --force") from error
 
@@ -151,7 +151,12 @@ def read_records(folder: Path) -> Iterator[Record]:
         yield read_record(path)
 
 
-def _from_json(data: Mapping[str, Any]) -> Record:
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """The record that JSON data holds.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: where they hold none.
+    """
     known = {item.name for item in fields(Record)}
     if unknown := set(data) - known:
         raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
