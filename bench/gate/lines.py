@@ -50,8 +50,8 @@ def describe(check: Check) -> str:
     if math.isnan(check.change):
         return check.note
     half = (check.high - check.low) / 2
-    places = digits_of(half) if half > 0 else digits_of(abs(check.margin) / 10)
-    places = 1 if check.relative and not places else places
+    width = next((size for size in (half, check.margin / 10) if size > 0), 1.0)
+    places = max(digits_of(width), 1 if check.relative else 0)
     unit = f" {check.unit}" if check.unit else ""
     ends = "" if math.isnan(half) else f" [{_signed(check.low, places)}, {_signed(check.high, places)}]"
     margin = "" if math.isnan(check.margin) else f", margin {number(check.margin, max(places, 1))}"
