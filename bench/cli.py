@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 from bench.cli_parser import Parser
 from bench.commands import (
+    baseline,
     compare,
     doctor,
     fetch,
+    gate,
     health,
     latency,
     listing,
@@ -22,6 +24,23 @@ from bench.commands import (
     train,
 )
 from bench.errors import FewstepError
+
+COMMANDS = (
+    run,
+    fetch,
+    doctor,
+    latency,
+    report,
+    reproduce,
+    compare,
+    baseline,
+    gate,
+    health,
+    panel,
+    train,
+    listing,
+)
+"""In the order of `--help`."""
 
 EPILOG = """\
 examples:
@@ -57,6 +76,20 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (run, fetch, doctor, latency, report, reproduce, compare, health, panel, train, listing):
+    for module in (
+        run,
+        fetch,
+        doctor,
+        latency,
+        report,
+        reproduce,
+        compare,
+        baseline,
+        gate,
+        health,
+        panel,
+        train,
+        listing,
+    ):
         module.add_parser(commands)
     return parser

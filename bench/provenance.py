@@ -8,11 +8,11 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from bench.machine import machine_facts
 from methods.hub.hashes import sha256_of
 
 PACKAGES = (
@@ -49,14 +49,7 @@ def machine(device: str) -> dict[str, Any]:
     import torch
 
     gpu = torch.cuda.get_device_name() if device == "cuda" else None
-    return {
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "memory_bytes": _memory_bytes(),
-        "gpu": gpu,
-        "platform": f"{platform.system()} {platform.machine()}",
-    }
+    return {**machine_facts(), "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def folder_hash(folder: Path) -> str:
@@ -106,22 +99,4 @@ def _version(name: str) -> str | None:
     try:
         return version(name)
     except PackageNotFoundError:
-        return None
-
-
-@cache
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
         return None

@@ -150,7 +150,7 @@ def read_record(path: Path) -> Record:
                 f"{path}: changed after it was written (its digest is {digest[:12]}…, its content's "
                 f"{_digest(data)[:12]}…); take it from where it came, or run the cell again with --force"
             )
-        return _from_json(data)
+        return record_from_json(data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error}); delete it or run the cell again with --force") from error
 
@@ -161,7 +161,12 @@ def read_records(folder: Path) -> Iterator[Record]:
         yield read_record(path)
 
 
-def _from_json(data: Mapping[str, Any]) -> Record:
+def record_from_json(data: Mapping[str, Any]) -> Record:
+    """The record that JSON data holds.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: where they hold none.
+    """
     known = {item.name for item in fields(Record)}
     if unknown := set(data) - known:
         raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")

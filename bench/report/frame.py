@@ -135,7 +135,7 @@ def check_protocols(records: Sequence[Record]) -> None:
     for record in records:
         for quantity in record.quantities:
             cell, earlier = first.setdefault(quantity.name, (record.cell, quantity))
-            for field, was, now in _differences(earlier, quantity):
+            for field, was, now in differing_fields(earlier, quantity):
                 raise RecordError(
                     f"{quantity.name} of {cell.name} and {record.cell.name} cannot be compared: protocol field "
                     f"'{field}' is {was!r} and {now!r}; run one of them again with --force, or report them separately"
@@ -181,7 +181,7 @@ def _order(record: Record) -> tuple[int, str, float]:
     return cell.num_inference_steps, series(cell), -1.0 if cell.guidance_scale is None else cell.guidance_scale
 
 
-def _differences(one: Quantity, other: Quantity) -> Iterator[tuple[str, object, object]]:
+def differing_fields(one: Quantity, other: Quantity) -> Iterator[tuple[str, object, object]]:
     """(field, value, other value) of everything that two scores must share and do not, sorted by field."""
     fields: dict[str, tuple[object, object]] = {
         "unit": (one.unit, other.unit),
