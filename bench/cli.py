@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from bench.cli_parser import Parser
 from bench.commands import compare, doctor, fetch, health, latency, listing, panel, report, run, train
 from bench.errors import FewstepError
+from bench.signals import exit_status, termination_stops
+from bench.storage import disk_error
+from bench.text import one_line
 
 EPILOG = """\
 examples:
@@ -22,17 +25,23 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; errors meant for users become one line on stderr."""
     try:
-        args = build_parser().parse_args(argv)
-        return int(args.main(args))
+        with termination_stops():
+            args = build_parser().parse_args(argv)
+            return int(args.main(args))
     except FewstepError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print("\nstopped; the same command goes on from here", file=sys.stderr)
+        return exit_status(stop)
     except BrokenPipeError:  # the reader of stdout has gone, as in `bench list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if (full := disk_error(error)) is None:
+            raise
+        print(f"error: {one_line(full)}", file=sys.stderr)
+        return 1
 
 
 def build_parser() -> Parser:
