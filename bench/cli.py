@@ -1,14 +1,15 @@
-"""The command line: `bench run | fetch | doctor | latency | report | compare | health | panel | train | list`."""
+"""The command line: `bench run`, `verify`, `fetch`, `doctor`, `latency`, `report`, and what else `bench -h` lists."""
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.cli_parser import Parser
-from bench.commands import compare, doctor, fetch, health, latency, listing, panel, report, run, train
+from bench.commands import compare, doctor, fetch, health, latency, listing, panel, report, run, train, verify
 from bench.errors import FewstepError
 from bench.signals import exit_status, termination_stops
 from bench.storage import disk_error
@@ -24,10 +25,19 @@ examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; errors meant for users become one line on stderr."""
+
+    def command() -> int:
+        args = build_parser().parse_args(argv)
+        return int(args.main(args))
+
+    return shown(command)
+
+
+def shown(command: Callable[[], int]) -> int:
+    """The exit status of `command`; what it raises for users is shown in one line on stderr."""
     try:
         with termination_stops():
-            args = build_parser().parse_args(argv)
-            return int(args.main(args))
+            return command()
     except FewstepError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -37,11 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of stdout has gone, as in `bench list | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if (full := disk_error(error)) is None:
-            raise
-        print(f"error: {one_line(full)}", file=sys.stderr)
-        return 1
+    except OSError as error:  # a disk that is full, a path that is too long, a file that is gone
+        print(f"error: {one_line(disk_error(error))}", file=sys.stderr)
+        return 2 if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR) else 1
 
 
 def build_parser() -> Parser:
@@ -54,6 +62,6 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (run, fetch, doctor, latency, report, compare, health, panel, train, listing):
+    for module in (run, verify, fetch, doctor, latency, report, compare, health, panel, train, listing):
         module.add_parser(commands)
     return parser

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import UsageError
 from bench.lock import LOCK
 from bench.record import SCHEMA, Cell
+from methods.jsonfile import read_json
 
 if TYPE_CHECKING:  # judging imports torch, and a folder must be checked without it
     from bench.judging import Prompt
@@ -149,8 +150,8 @@ def write_text(path: Path, text: str) -> None:
 def _read_list(path: Path) -> list[Any]:
     """The JSON list in a file; an empty one where there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        found = read_json(path)
+    except (OSError, ValueError):
         return []
     return found if isinstance(found, list) else []
 
@@ -174,7 +175,7 @@ def _check_writable(root: Path) -> None:
 
 def _check_marker(marker: Path, suite: str) -> None:
     try:
-        data = json.loads(marker.read_text(encoding="utf-8"))
+        data = read_json(marker)
         schema, found = data["schema"], data["suite"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{marker} is damaged; name another --out, or delete that folder if it can go") from error

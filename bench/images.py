@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 import struct
@@ -17,14 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from bench.errors import FewstepError
 from bench.folder import PARTIAL, write_json, write_text
 from bench.judging import Prompt
+from bench.pictures import STORED, ImageError, opened
 from bench.slices import NAME as _SLICES
 from bench.storage import write_all
+from methods.jsonfile import read_json
 
 HASHES = "SHA256SUMS"
 """The sha256 of each image file, as `sha256sum -c SHA256SUMS` reads them."""
@@ -193,17 +194,20 @@ def _read_png(path: Path) -> Tensor:
     try:
         if path.stat().st_size == 0:
             raise FewstepError(f"{path} is empty; {again}")
-        with Image.open(path) as file:
+        with opened(path, STORED) as file:
             if file.mode != "RGB":
                 raise FewstepError(
                     f"{path} is {_MODES.get(file.mode, file.mode)}, not 8-bit RGB as it was stored; {again}"
                 )
             pixels = np.array(file)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise FewstepError(f"{path} cannot be read as an image: it is damaged or cut short; {again}") from error
+    except OSError as error:
+        raise FewstepError(f"{path} cannot be read ({error.strerror}); {again}") from error
+    except ImageError as error:
+        raise FewstepError(f"{path} cannot be read as an image: {_WHY.get(str(error), error)}; {again}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+_WHY = {"damaged, cut short or no image": "it is damaged or cut short"}
 _MODES = {"L": "grey", "LA": "grey with alpha", "RGBA": "RGB with alpha", "P": "a palette", "I;16": "16-bit grey"}
 """Pillow's names of pixel formats, for people."""
 
@@ -221,6 +225,6 @@ def _same_size(prompts: Sequence[Prompt], images: Sequence[Tensor], folder: Path
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json(path)
+    except (OSError, ValueError):
         return None

@@ -12,6 +12,9 @@ from statistics import fmean
 from typing import Any, Literal
 
 from bench.errors import RecordError
+from bench.record_check import check_record
+from bench.text import redacted
+from methods.jsonfile import read_json
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "unsupported"]
@@ -122,7 +125,8 @@ def write_record(record: Record, folder: Path) -> Path:
     path = folder / f"{record.cell.name}.json"
     partial = path.with_suffix(".json.partial")
     data = asdict(record) | {"cell": record.cell.stated}
-    partial.write_text(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    text = redacted(json.dumps(data, indent=1, sort_keys=True, allow_nan=False))
+    partial.write_text(text + "\n", encoding="utf-8")
     os.replace(partial, path)
     return path
 
@@ -134,7 +138,7 @@ def read_record(path: Path) -> Record:
         RecordError: where the file is not a record of this schema.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, dict) else None
             raise RecordError(
@@ -155,7 +159,7 @@ def _from_json(data: Mapping[str, Any]) -> Record:
     known = {item.name for item in fields(Record)}
     if unknown := set(data) - known:
         raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-    return Record(
+    record = Record(
         cell=Cell(**data["cell"]),
         status=data["status"],
         reason=data["reason"],
@@ -166,3 +170,5 @@ def _from_json(data: Mapping[str, Any]) -> Record:
         schema=data["schema"],
         clusters=tuple(data.get("clusters", ())),
     )
+    check_record(record)
+    return record

@@ -30,12 +30,11 @@ def storage_error(error: BaseException, root: Path) -> StorageError | None:
     return None
 
 
-def disk_error(error: OSError) -> str | None:
-    """One line about a disk that is full or closed, wherever that was; None where the error is of another kind."""
-    if error.errno not in _FULL | _CLOSED:
-        return None
+def disk_error(error: OSError) -> str:
+    """One line about what the system refused, wherever that was."""
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror}; free some space or give permission, then run the same command again"
+    fix = "; free some space or give permission, then run the same command again"
+    return f"{where}{error.strerror or error}{fix if error.errno in _FULL | _CLOSED else ''}"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from methods.hub.listing import Listing
 from methods.hub.reference import PICKLES, SAFETENSORS, pickle_refused
 from methods.hub.select import MODEL_INDEX, check_config, components, has_weights, part_files, pipeline_files
 from methods.hub.wanted import Wanted
+from methods.jsonfile import read_json
 
 Read = Callable[[str], Path]
 """Gives the place on disk of a small file of the listing, fetching it if need be."""
@@ -46,7 +46,7 @@ def read_object(path: Path) -> dict[str, Any]:
         WeightsError: where there is none.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: not readable as JSON ({error}); delete it and fetch it again") from error
     if not isinstance(data, dict):

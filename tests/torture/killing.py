@@ -85,9 +85,7 @@ def in_child(
     return Ended(None if killed else os.waitstatus_to_exitcode(status), seen, output.read_text(errors="replace"))
 
 
-def _be_a_child(
-    work: Callable[[Events], int], events: Events, output: Path, notes: Path, limit_s: float
-) -> None:
+def _be_a_child(work: Callable[[Events], int], events: Events, output: Path, notes: Path, limit_s: float) -> None:
     """Never returns: pytest's own cleaning up is the parent's business."""
     status = 70
     try:

@@ -15,9 +15,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import bench.results
-import bench.runner
-import bench.terminal
 from bench.cli import main
 from bench.training import workshop
 from tests.harness import fakes, tables
