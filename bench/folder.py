@@ -9,6 +9,9 @@ logs/<cell>.txt        the trace of a cell that failed
 prompts.json           the prompts used
 suite.json             exact ids, caption choice, crop and resize, where the suite is made of a user's files
 results.csv, .parquet  one tidy row a quantity
+results.stale          there while results.csv may lack a record
+.lock                  there while a command writes
+*.partial              a file being written, or what a killed run left of one
 """
 
 from __future__ import annotations
@@ -21,13 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
+from bench.lock import LOCK
 from bench.record import SCHEMA, Cell
 from bench.strips import SUFFIX
+from methods.jsonfile import read_json
 
 if TYPE_CHECKING:  # judging imports torch, and a folder must be checked without it
     from bench.judging import Prompt
 
 MARKER = "fewstep-bench.json"
+PARTIAL = ".partial"
+STALE = "results.stale"
 PROMPT_FIELDS = ("id", "text", "category")
 
 
@@ -70,7 +77,7 @@ class OutFolder:
         """
         try:
             _check_writable(self.root)
-            empty = not self.root.exists() or not any(self.root.iterdir())
+            empty = not self.root.exists() or all(_is_passing(path) for path in self.root.iterdir())
         except OSError as error:
             raise UsageError(f"--out {self.root} cannot be used ({error.strerror}); name another folder") from error
         if empty:
@@ -90,8 +97,29 @@ class OutFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             if not (self.root / MARKER).exists():
                 write_json(self.root / MARKER, {"made_by": "fewstep-bench", "schema": SCHEMA, "suite": self.suite})
+            self._sweep()
         except OSError as error:
             raise UsageError(f"--out {self.root} cannot be written ({error.strerror}); name another folder") from error
+
+    def results_fall_behind(self) -> None:
+        """Note that records are about to be written that results.csv has not."""
+        (self.root / STALE).touch()
+
+    @property
+    def results_are_written_out(self) -> bool:
+        """Whether results.csv and results.parquet are there, with all records."""
+        there = all((self.root / name).is_file() for name in ("results.csv", "results.parquet"))
+        return there and not (self.root / STALE).exists()
+
+    def results_are_written(self) -> None:
+        """Note that results.csv has all records."""
+        (self.root / STALE).unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed run left of files that it was writing; those of images go where their cell begins."""
+        for folder in (self.root, self.records, *self.features.glob("*/"), self.root / "sheets"):
+            for path in folder.glob(f"*{PARTIAL}"):
+                path.unlink(missing_ok=True)
 
     def write_suite(self, description: Mapping[str, Any]) -> None:
         """Keep what a suite says it is, where it says something."""
@@ -101,17 +129,37 @@ class OutFolder:
     def write_prompts(self, prompts: Sequence[Prompt]) -> None:
         """Keep `prompts.json` as the longest list used in this folder (shorter ones are its beginning)."""
         path = self.root / "prompts.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-        if len(prompts) > len(known):
-            write_json(path, [{name: getattr(prompt, name) for name in PROMPT_FIELDS} for prompt in prompts])
+        listed = [{name: getattr(prompt, name) for name in PROMPT_FIELDS} for prompt in prompts]
+        known = _read_list(path)
+        if known[: len(listed)] != listed:
+            write_json(path, listed)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path`, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial = path.with_name(path.name + PARTIAL)
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def _read_list(path: Path) -> list[Any]:
+    """The JSON list in a file; an empty one where there is none."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _is_passing(path: Path) -> bool:
+    """Whether a file is of no account: a lock, or a part of one that a killed run was writing."""
+    return path.name == LOCK or path.name == MARKER + PARTIAL
 
 
 def _check_writable(root: Path) -> None:
@@ -128,7 +176,7 @@ def _check_writable(root: Path) -> None:
 
 def _check_marker(marker: Path, suite: str) -> None:
     try:
-        data = json.loads(marker.read_text(encoding="utf-8"))
+        data = read_json(marker)
         schema, found = data["schema"], data["suite"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{marker} is damaged; name another --out, or delete that folder if it can go") from error

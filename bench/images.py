@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-import json
 import os
 import re
 import struct
@@ -16,23 +16,29 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from bench.errors import FewstepError
-from bench.folder import write_json
+from bench.folder import PARTIAL, write_json, write_text
 from bench.judging import Prompt
+from bench.pictures import STORED, ImageError, opened
+from bench.slices import NAME as _SLICES
+from bench.storage import write_all
 from bench.strips import write_strip
+from methods.jsonfile import read_json
+
+HASHES = "SHA256SUMS"
+"""The sha256 of each image file, as `sha256sum -c SHA256SUMS` reads them."""
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _DISK_BLOCK = 4096
 _SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _SOURCE = "source.json"
-_TIMES = "times.json"
 
 
 class ImageStore:
-    """Images of one cell in `folder`. `source` says what made them: weights and recipe."""
+    """Images of one cell in `folder`. `source` is everything that may change a pixel of them, see `bench.source`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,13 +50,15 @@ class ImageStore:
         if not path.is_file() or _read_json(path) != source:
             discarded = self.discard()
             write_json(path, source)
+        for partial in self.folder.glob(f"*{PARTIAL}"):
+            partial.unlink(missing_ok=True)
         return discarded
 
     def discard(self) -> int:
         """Delete all images here. Returns how many there were."""
         images = list(self.folder.glob("*.png"))
-        (self.folder / _SOURCE).unlink(missing_ok=True)
-        (self.folder / _TIMES).unlink(missing_ok=True)
+        for name in (_SOURCE, _SLICES, HASHES):
+            (self.folder / name).unlink(missing_ok=True)
         for path in images:
             path.unlink()
         return len(images)
@@ -69,7 +77,7 @@ class ImageStore:
         for prompt, image in zip(prompts, images.permute(0, 2, 3, 1).contiguous().numpy(), strict=True):
             encoded = _stored_png(image) if image.nbytes < _DISK_BLOCK else _deflated_png(image)
             with self._path(prompt).open("wb", buffering=0) as file:
-                file.write(encoded)
+                write_all(file, encoded)
 
     def read(self, prompts: Sequence[Prompt]) -> Tensor:
         """uint8 (N, 3, H, W), in the order of `prompts`.
@@ -81,17 +89,12 @@ class ImageStore:
         _same_size(prompts, images, self.folder)
         return torch.stack(images)
 
-    def read_times(self, place: Mapping[str, Any]) -> dict[int, float]:
-        """Seconds that each slice took, where slices were sampled in `place` (the same machine and threads)."""
-        path = self.folder / _TIMES
-        times = _read_json(path) if path.is_file() else None
-        if not isinstance(times, dict) or times.get("place") != place:
-            return {}
-        return {int(index): float(value) for index, value in times["seconds"].items()}
-
-    def write_times(self, place: Mapping[str, Any], seconds: Mapping[int, float]) -> None:
-        """Keep the seconds of each slice, for a run that goes on later."""
-        write_json(self.folder / _TIMES, {"place": dict(place), "seconds": {str(k): v for k, v in seconds.items()}})
+    def write_hashes(self, prompts: Sequence[Prompt]) -> str:
+        """Write the sha256 of each image file beside the images; returns the sha256 of that list."""
+        lines = (f"{file_digest(self._path(prompt))}  {self._path(prompt).name}\n" for prompt in prompts)
+        text = "".join(lines)
+        write_text(self.folder / HASHES, text)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _path(self, prompt: Prompt) -> Path:
         return self.folder / f"{prompt.stem}.png"
@@ -130,6 +133,12 @@ class ImageWriter:
         if self._pending is not None:
             self._pending.result()
             self._pending = None
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_prompts(prompts: Sequence[Prompt]) -> None:
@@ -182,17 +191,20 @@ def _read_png(path: Path) -> Tensor:
     try:
         if path.stat().st_size == 0:
             raise FewstepError(f"{path} is empty; {again}")
-        with Image.open(path, formats=["PNG"]) as file:
+        with opened(path, STORED) as file:
             if file.mode != "RGB":
                 raise FewstepError(
                     f"{path} is {_MODES.get(file.mode, file.mode)}, not 8-bit RGB as it was stored; {again}"
                 )
             pixels = np.array(file)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise FewstepError(f"{path} cannot be read as an image: it is damaged or cut short; {again}") from error
+    except OSError as error:
+        raise FewstepError(f"{path} cannot be read ({error.strerror}); {again}") from error
+    except ImageError as error:
+        raise FewstepError(f"{path} cannot be read as an image: {_WHY.get(str(error), error)}; {again}") from error
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
+_WHY = {"damaged, cut short or no image": "it is damaged or cut short"}
 _MODES = {"L": "grey", "LA": "grey with alpha", "RGBA": "RGB with alpha", "P": "a palette", "I;16": "16-bit grey"}
 """Pillow's names of pixel formats, for people."""
 
@@ -210,6 +222,6 @@ def _same_size(prompts: Sequence[Prompt], images: Sequence[Tensor], folder: Path
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return read_json(path)
+    except (OSError, ValueError):
         return None

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bench.record import Cell, Record
+from bench.text import printable
 
 PLAIN_EVERY = 10.0  # seconds between plain lines
 _REFRESH = 8  # a second
@@ -154,6 +155,7 @@ class Progress:
 
     def _say(self, line: str) -> None:
         self._spoke = self._clock()
+        line = printable(line)
         if self._live is not None:
             self._live.console.print(Text(line))
         else:

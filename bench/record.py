@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 from bench.columns import pack, unpack
 from bench.errors import RecordError
+from bench.record_check import check_record
+from bench.text import redacted
+from methods.jsonfile import read_json
 
 SCHEMA = 1
 Status = Literal["ok", "failed", "unsupported"]
@@ -125,6 +128,7 @@ def write_record(record: Record, folder: Path) -> Path:
     unfinished = path.with_suffix(".json.partial")
     data = asdict(record) | {"cell": record.cell.stated, "clusters": pack(record.clusters)}
     data["per_image"] = {name: pack(values) for name, values in record.per_image.items()}
+    data = json.loads(redacted(json.dumps(data, allow_nan=False)))
     data["digest"] = _digest(data)
     unfinished.write_text(_text(data), encoding="utf-8")
     os.replace(unfinished, path)
@@ -138,7 +142,7 @@ def read_record(path: Path) -> Record:
         RecordError: where the file is not a record of this schema, or was changed after it was written.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, dict) else None
             raise RecordError(
@@ -170,7 +174,7 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
     known = {item.name for item in fields(Record)}
     if unknown := set(data) - known:
         raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-    return Record(
+    record = Record(
         cell=Cell(**data["cell"]),
         status=data["status"],
         reason=data["reason"],
@@ -181,6 +185,8 @@ def record_from_json(data: Mapping[str, Any]) -> Record:
         schema=data["schema"],
         clusters=tuple(map(int, unpack(data.get("clusters", [])))),
     )
+    check_record(record)
+    return record
 
 
 def _digest(data: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from bench.errors import RecordError
 from bench.record import Record, read_record
 from bench.report.frame import TIDY_COLUMNS, tidy
+from bench.text import cell_text
 
 NAMES = ("results.csv", "results.parquet")
 
@@ -19,8 +20,10 @@ def write_results(records: Iterable[Record], folder: Path) -> pd.DataFrame:
     frame = tidy(records)[list(TIDY_COLUMNS)].astype(
         {"guidance_scale": "float64", "value": "float64", "ci_low": "float64", "ci_high": "float64"}
     )
+    text = frame.select_dtypes(exclude="number").columns
+    safe = frame.assign(**{name: frame[name].map(cell_text) for name in text})
     csv, parquet = (folder / name for name in NAMES)
-    frame.to_csv(_partial(csv), index=False, lineterminator="\n")
+    safe.to_csv(_partial(csv), index=False, lineterminator="\n")
     frame.to_parquet(_partial(parquet), index=False, engine="pyarrow")
     for path in (csv, parquet):
         _partial(path).replace(path)

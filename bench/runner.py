@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from bench import provenance, registry
-from bench.errors import FewstepError
 from bench.failures import reason_of
 from bench.following import row_of, row_weights
-from bench.images import ImageStore, ImageWriter, check_prompts, write_sheet
-from bench.judging import Prompt, image_seed, images_of
-from bench.measure import Judgement, Measured, measure_cost, throughput
+from bench.images import ImageStore, check_prompts, write_sheet
+from bench.judging import Prompt, images_of
+from bench.measure import Judgement, Measured, measure_cost
 from bench.memory import PeakMemory
 from bench.metrics.weights import JudgeFiles
 from bench.numerics import fixed_numerics
@@ -25,52 +22,19 @@ from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
 from bench.rows import check_recipe, load_row, row_key
+from bench.sampling import Observer, requests_of, sample_cell, slice_facts
+from bench.source import image_source
+from bench.storage import storage_error, storing
 from bench.suites.interface import Suite
 from methods.bases import Bases
 from methods.hub.resolve import pipeline_folder
 from methods.hub.views import sources_of
-from methods.interface import Method, SampleRequest
+from methods.interface import Method
 from methods.loading import Loading, loading
 from methods.names import NameTable
 
 SHEET_IMAGES = 16
 TIMED_PROMPTS = 16
-
-
-class Observer(Protocol):
-    """What a run tells the outside while it works."""
-
-    def cell(self, cell: Cell, images: int) -> None:
-        """`cell` begins and has `images` images to go through."""
-
-    def images(self, count: int, *, kept: bool) -> None:
-        """`count` more images are there; `kept` from an earlier run, or sampled now."""
-
-    def stage(self, text: str) -> None:
-        """What the cell does now, in a word or two."""
-
-    def done(self, record: Record) -> None:
-        """The cell's record is written."""
-
-
-def requests_of(cell: Cell, prompts: Sequence[Prompt], size: int) -> list[SampleRequest]:
-    """The slices that a cell is always sampled in, `size` images each, wherever a run begins or resumes.
-
-    `prompts` has one entry an image, as `images_of` gives them.
-    """
-    per_prompt = cell.images_per_prompt
-    return [
-        SampleRequest(
-            prompts=tuple(prompt.text for prompt in prompts[start : start + size]),
-            seeds=tuple(
-                image_seed(cell.seed, (start + k) // per_prompt, prompt.sample)
-                for k, prompt in enumerate(prompts[start : start + size])
-            ),
-            num_inference_steps=cell.num_inference_steps,
-            guidance_scale=cell.guidance_scale,
-        )
-        for start in range(0, len(prompts), size)
-    ]
 
 
 @dataclass(frozen=True)
@@ -92,7 +56,13 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
 
     Raises:
         FewstepError: where the suite itself (prompts, judges) cannot be had; no cell was begun then.
+        StorageError: where the disk of the out folder is full or closed; the cells before it are recorded.
     """
+    with storing(plan.out.root):
+        return _run(plan, resume, observer, given)
+
+
+def _run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None) -> dict[Cell, Record]:
     suite = cast(Suite, registry.make_suite(*plan.source))
     prompts = suite.prompts(plan.limit)
     first = plan.cells[0]
@@ -100,6 +70,7 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
     check_prompts(images)
     files = JudgeFiles(plan.metric_weights)
     plan.out.prepare()
+    plan.out.results_fall_behind()
     plan.out.write_prompts(prompts)
     plan.out.write_suite(suite.description)
     with torch.no_grad(), fixed_numerics(first.device) as numerics:
@@ -115,7 +86,7 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
             "machine": provenance.machine(first.device),
             "numerics": dict(numerics),
         }
-        load = given if given is not None else _loader(plan, suite)
+        load = given if given is not None else make_loader(plan, suite)
         bench = _Bench(plan, load, images, judgement, observer, facts)
         records = {}
         for cell in resume.pending:
@@ -127,7 +98,7 @@ def run(plan: Plan, resume: Resume, observer: Observer, given: Loader | None = N
     return records
 
 
-def _loader(plan: Plan, suite: Suite) -> Loader:
+def make_loader(plan: Plan, suite: Suite) -> Loader:
     """Loads by name from the suite's checkpoint or the folder given, once for consecutive cells of a checkpoint."""
     last: dict[str, Loaded] = {}
     bases = Bases()
@@ -195,6 +166,8 @@ class _Bench:
                 about["off_recipe"] = check_recipe(cell, self._plan, loaded.method, whole)
             return _record(cell, "ok", None, self._measure(cell, loaded, about), about, self._clusters(cell))
         except Exception as error:
+            if (full := storage_error(error, self._plan.out.root)) is not None:
+                raise full from error  # the next cell could not be stored either
             return _record(cell, "failed", reason_of(error, self._plan.out.log(cell)), Measured(), about)
 
     def _clusters(self, cell: Cell) -> tuple[int, ...]:
@@ -208,11 +181,12 @@ class _Bench:
         if self._plan.force:
             out.record(cell).unlink(missing_ok=True)  # or a run stopped now would count as done
             store.discard()
-        store.open({"weights": loaded.weights, "recipe": about["recipe"]})
+        store.open(image_source(cell, loaded.weights, about["recipe"], self._images, self._plan.loading, loaded.method))
         place = _place(cell, self._facts)
         memory = PeakMemory(cell.device)
         memory.start()
-        measured = self._sample(cell, loaded.method, store, place)
+        measured = sample_cell(cell, self._images, loaded.method, store, place, self._observer)
+        about |= slice_facts(cell, store, place)
         self._observer.stage("timing")
         singles = requests_of(replace(cell, images_per_prompt=1), self._firsts[:TIMED_PROMPTS], 1)
         measured.add(measure_cost(loaded.method, singles, clock_of(cell.device), place))
@@ -222,35 +196,11 @@ class _Bench:
         )
         self._observer.stage("judging")
         measured.add(self._judgement.measure(store, out.features))
+        about["images"] = store.write_hashes(self._images)
         write_sheet(store.read(self._firsts[:SHEET_IMAGES]), out.sheet(cell))
         about["metrics"] = [name for name in self._plan.metrics if name not in measured.left_out]
         about["left_out"] = measured.left_out
         return measured
-
-    def _sample(self, cell: Cell, method: Method, store: ImageStore, place: Mapping[str, str | int]) -> Measured:
-        """Sample every slice of which an image is missing."""
-        seconds = store.read_times(place)
-        try:
-            with ImageWriter(store, background=cell.device != "cpu") as writer:
-                self._sample_missing(cell, method, store, writer, seconds)
-        finally:
-            store.write_times(place, seconds)
-        counts = [min(cell.batch_size, len(self._images) - index * cell.batch_size) for index in seconds]
-        return throughput(list(seconds.values()), counts, cell, place)
-
-    def _sample_missing(
-        self, cell: Cell, method: Method, store: ImageStore, writer: ImageWriter, seconds: dict[int, float]
-    ) -> None:
-        for index, request in enumerate(requests_of(cell, self._images, cell.batch_size)):
-            prompts = self._images[index * cell.batch_size :][: cell.batch_size]
-            kept = all(store.has(prompt) for prompt in prompts)
-            if not kept:
-                start = time.perf_counter()
-                images = method.sample(request)
-                seconds[index] = time.perf_counter() - start
-                _check_images(images, prompts, cell.dtype)
-                writer.write(prompts, images)
-            self._observer.images(len(prompts), kept=kept)
 
 
 def _methods() -> NameTable:
@@ -284,17 +234,3 @@ def _place(cell: Cell, facts: Mapping[str, Any]) -> dict[str, str | int]:
     machine = facts["machine"]
     processor = machine["gpu"] or machine["cpu"]
     return {"device": cell.device, "dtype": cell.dtype, "processor": processor, "threads": machine["threads"]}
-
-
-def _check_images(images: Tensor, prompts: Sequence[Prompt], dtype: str) -> None:
-    """Refuse what is no image, and the black ones that a decoder gives where half precision overflows in it."""
-    count = len(prompts)
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[:2] != (count, 3):
-        found = f"{images.dtype} {tuple(images.shape)}"
-        raise FewstepError(f"the method's `sample` gave {found}; uint8 ({count}, 3, H, W) is due")
-    black = [prompt.id for prompt, image in zip(prompts, images, strict=True) if not bool(image.any())]
-    if black and dtype != "float32":
-        raise FewstepError(
-            f"the image of prompt {black[0]} is all black: the VAE's decoder overflows in {dtype}; use --dtype float32 "
-            "or bfloat16, or a VAE made for half precision"
-        )

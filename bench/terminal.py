@@ -17,6 +17,7 @@ from bench.record import Cell, Record
 from bench.report.display import Display
 from bench.report.frame import groups
 from bench.report.tables import Entry, Table, results_table, select
+from bench.text import printable
 
 LATENCY = "latency_s"
 _ASIDE = {"kid-shapes"}  # measured by default, shown where asked for: the distance beside it says the same
@@ -39,9 +40,9 @@ def show(plan: Plan, records: Mapping[Cell, Record], stream: TextIO) -> None:
         console.print(legend, soft_wrap=not console.is_terminal)
     for record in ordered:
         if record.status != "ok":
-            console.print(Text(f"  {cell_title(record.cell)}: {record.status}: {record.reason}"))
+            console.print(Text(printable(f"  {cell_title(record.cell)}: {record.status}: {record.reason}")))
     for line in left_out(measured):
-        console.print(Text(f"  {line}"))
+        console.print(Text(printable(f"  {line}")))
     for line in sentences(plan, records, table.columns if measured else ()):
         console.print()
         console.print(Text("  " + line), soft_wrap=not console.is_terminal)

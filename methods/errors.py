@@ -21,3 +21,7 @@ class WeightsError(FewstepError):
 
 class RecordError(FewstepError):
     """A stored record cannot be read or belongs to another schema."""
+
+
+class StorageError(FewstepError):
+    """The disk is full, or a folder cannot be written; what is there stays, and the same command goes on later."""

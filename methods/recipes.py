@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeGuard, get_args
 from methods.diffusion.scale import NO_GUIDANCE, normalise
 from methods.errors import WeightsError
 from methods.interface import Guidance, Recipe
+from methods.jsonfile import read_json
 
 RECIPE = "recipe.json"
 
@@ -28,7 +29,7 @@ def read_recipe(folder: Path) -> Recipe | None:
     if not path.exists():
         return None
     try:
-        return recipe_from_json(json.loads(path.read_text(encoding="utf-8")))
+        return recipe_from_json(read_json(path))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: not a recipe: {error}") from error
 

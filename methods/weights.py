@@ -17,6 +17,7 @@ from methods.hub.hashes import sha256_of
 from methods.hub.headers import read_header
 from methods.hub.resolve import DENOISERS
 from methods.hub.select import check_config, check_shards
+from methods.jsonfile import read_json
 
 MANIFEST = "manifest.json"
 MODEL_INDEX = "model_index.json"
@@ -139,6 +140,8 @@ def _check_manifest(folder: Path) -> None:
         raise WeightsError(f"{path}: no object 'sha256' in it; write the manifest again")
     for name, expected in hashes.items():
         file = folder / name
+        if ".." in Path(name).parts or Path(name).is_absolute():
+            raise WeightsError(f"{path}: {name[:60]!r} is not inside the folder; write the manifest again")
         found = sha256(file) if file.is_file() else "missing"
         if found != expected:
             raise WeightsError(f"{file}: damaged: sha256 {found}, the manifest says {expected}; get or train it again")
@@ -155,7 +158,7 @@ def _check_small_files(folder: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(data, dict):

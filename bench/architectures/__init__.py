@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from methods.errors import UsageError
+from methods.jsonfile import read_json
 
 FOLDER = Path(__file__).parent
 PARTS = ("unet", "vae", "text_encoder", "scheduler", "max_tokens", "pipeline")
@@ -59,7 +60,7 @@ def load(name: str) -> Architecture:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"--family {name!r} is not one of {', '.join(names())}, nor a .json file{hint}")
     try:
-        parts = json.loads(path.read_text(encoding="utf-8"))
+        parts = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"--family {name}: cannot be read as JSON ({error})") from error
     missing = [part for part in PARTS if not isinstance(parts, dict) or part not in parts]

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli_parser import Subparsers, add_command
+from bench.lock import FolderLock
 from bench.plan import RunRequest, make_plan
 from bench.record import Record
+from bench.storage import storing
 
 if TYPE_CHECKING:
     from bench.health import Finding
@@ -64,7 +66,8 @@ def main(args: argparse.Namespace) -> int:
         registered, data, plan.metrics, plan.limit, plan.cells[0].device, plan.out, plan.metric_weights,
         asked=plan.metrics_asked,
     )  # fmt: skip
-    records, found = check(request, _tell)
+    with FolderLock(plan.out.root), storing(plan.out.root):
+        records, found = check(request, _tell)
     _show(records, found, plan.metrics)
     return 1 if any(item.flagged for item in found) else 0
 

@@ -11,9 +11,12 @@ from bench.cli_parser import Subparsers, add_command
 from bench.latency.modes import EAGER, SWITCHES
 from bench.latency.plan import DEFAULT_SUITE, LatencyPlan, LatencyRequest, make_latency_plan
 from bench.latency.resume import LatencyResume
+from bench.lock import FolderLock
 from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import DEVICES, DTYPES, MAX_BATCH_SIZE
 from bench.record import Cell, Record
+from bench.signals import exit_status
+from bench.storage import storing
 
 EPILOG = """\
 The same command again goes on where it was stopped, and does nothing where all is there. docs/latency.md says what
@@ -68,9 +71,9 @@ def main(args: argparse.Namespace) -> int:
     pending = resume.pending
     try:
         records = _ordered(plan, {**resume.done, **_time(plan, resume)}) if pending else resume.done
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _tell("\nstopped; the same command goes on from here")
-        return 130
+        return exit_status(stop)
     if not pending:
         sys.stdout.write(f"nothing to do: {len(records)} of {len(plan.cells)} cells are there\n\n")
     _show(plan, records)
@@ -81,7 +84,8 @@ def _time(plan: LatencyPlan, resume: LatencyResume) -> Mapping[Cell, Record]:
     _tell("loading torch …")
     from bench.latency import sweep
 
-    return sweep.run(plan, resume, _tell)
+    with FolderLock(plan.out.root), storing(plan.out.root):
+        return sweep.run(plan, resume, _tell)
 
 
 def _ordered(plan: LatencyPlan, records: Mapping[Cell, Record]) -> dict[Cell, Record]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.cli_parser import Subparsers, add_command
 from bench.errors import FewstepError
 from bench.following import row_of, row_weights
+from bench.lock import FolderLock
 from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import (
     DEVICES,
@@ -24,11 +25,14 @@ from bench.plan import (
 )
 from bench.record import Cell, Record
 from bench.resume import Resume
+from bench.signals import exit_status
+from bench.storage import storing
 from methods.hub.resolve import describe
 
 EPILOG = """\
 The same command again goes on where it was stopped, and does nothing where all is there.
-Exit status: 0 all cells measured, 1 a cell failed, 2 the request makes no sense, 130 stopped.
+Exit status: 0 all cells measured, 1 a cell failed, 2 the request makes no sense, 130 stopped (143 by SIGTERM).
+`bench verify FOLDER` checks what a run left (docs/resume.md).
 
 examples:
   bench run --methods add,lcm --steps 1,4                  the embedded suite, nothing to download
@@ -109,17 +113,11 @@ def main(args: argparse.Namespace) -> int:
             slicing=args.slicing,
         )
     )
-    resume = Resume(plan)
-    pending = resume.pending
-    _tell_sources(plan, pending)
     try:
-        records = {**resume.done, **_measure(plan, resume)} if pending else resume.done
-        _leave_results(plan, fresh=bool(pending))
-        if not pending:
-            sys.stdout.write(f"nothing to do: {_there(plan, len(records))} are there\n\n")
+        records = _measured(plan)
         _show(plan, records)
-    except KeyboardInterrupt:
-        return _stopped(plan)
+    except KeyboardInterrupt as stop:
+        return _stopped(plan, stop)
     return 1 if any(record.status == "failed" for record in records.values()) else 0
 
 
@@ -137,6 +135,21 @@ def _tell_sources(plan: Plan, pending: Sequence[Cell]) -> None:
             _tell(f"{name}: {source}")
 
 
+def _measured(plan: Plan) -> Mapping[Cell, Record]:
+    """The records of all cells; those that are missing are measured, by one command at a time."""
+    resume = Resume(plan)
+    if not resume.pending and plan.out.results_are_written_out:
+        sys.stdout.write(f"nothing to do: {_there(plan, len(plan.cells))} are there\n\n")
+        return resume.done
+    with FolderLock(plan.out.root):
+        resume = Resume(plan)  # as it is now: another command may have been at it a moment ago
+        _tell_sources(plan, resume.pending)
+        records = {**resume.done, **_measure(plan, resume)} if resume.pending else resume.done
+        with storing(plan.out.root):
+            _leave_results(plan)
+    return records
+
+
 def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
     there = f", {_there(plan, len(resume.done))} are there" if resume.done else ""
     cells, prompts = _count(len(plan.cells), "cell"), _count(plan.limit, "prompt")
@@ -152,17 +165,15 @@ def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
     return records
 
 
-def _leave_results(plan: Plan, *, fresh: bool) -> None:
-    """Write results.csv and results.parquet, unless nothing was measured and they are there."""
-    names = ("results.csv", "results.parquet")
-    if not fresh and all((plan.out.root / name).is_file() for name in names):
-        return
+def _leave_results(plan: Plan) -> None:
+    """Write results.csv and results.parquet."""
     from bench.results import readable_records, write_results
 
     records, problems = readable_records(plan.out.records)
     for problem in problems:
         _tell(f"left out of results.csv: {problem}")
     write_results(records, plan.out.root)
+    plan.out.results_are_written()
 
 
 def _show(plan: Plan, records: Mapping[Cell, Record]) -> None:
@@ -171,11 +182,11 @@ def _show(plan: Plan, records: Mapping[Cell, Record]) -> None:
     show(plan, records, sys.stdout)
 
 
-def _stopped(plan: Plan) -> int:
+def _stopped(plan: Plan, stop: KeyboardInterrupt) -> int:
     kept = sum(plan.out.count_images(cell) for cell in plan.cells)
     total = plan.images * len(plan.cells)
     _tell(f"\nstopped; the same command goes on from here ({kept:,} of {total:,} images kept)")
-    return 130
+    return exit_status(stop)
 
 
 def _there(plan: Plan, count: int) -> str:

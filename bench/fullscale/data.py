@@ -9,7 +9,6 @@ Shards are read with the standard library: their members lie uncompressed, so th
 from __future__ import annotations
 
 import csv
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.errors import FewstepError
+from methods.jsonfile import parse_json
 
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 METADATA = ("metadata.jsonl", "metadata.csv")
 CAPTION_COLUMNS = ("text", "caption")
+MAX_CAPTION_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _in_folder(folder: Path) -> Iterator[Sample]:
         inside = path.relative_to(folder)
         caption = listed.get(inside.as_posix())
         if caption is None and path.with_suffix(".txt").is_file():
-            caption = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+            caption = _read_caption(path.with_suffix(".txt"))
         if caption is None:
             without.append(path)
         else:
@@ -102,13 +103,16 @@ def _metadata(folder: Path) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        if path.suffix == ".csv":
-            yield from csv.DictReader(file)
-            return
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _json_object(line, f"{path}, line {number}")
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            if path.suffix == ".csv":
+                yield from csv.DictReader(file)
+                return
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _json_object(line, f"{path}, line {number}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise FewstepError(f"{path}: not a table in UTF-8 ({error})") from error
 
 
 def _row(path: Path, number: int, row: Mapping[str, Any]) -> tuple[str, str]:
@@ -134,7 +138,9 @@ def _in_shard(shard: Path) -> Iterator[Sample]:
                     images[key] = member
                 elif (caption := _caption_in(archive, member, suffix, shard)) is not None:
                     captions[key] = caption
-    except tarfile.TarError as error:
+    except FewstepError:
+        raise
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         raise FewstepError(f"{shard}: not a whole, uncompressed tar file ({error})") from error
     without = [member for key, member in images.items() if key not in captions]
     if without:
@@ -156,9 +162,24 @@ def _key(name: str) -> tuple[str, str]:
 def _caption_in(archive: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, shard: Path) -> str | None:
     if suffix not in {".txt", ".caption", ".json"}:
         return None
+    if member.size > MAX_CAPTION_BYTES:
+        raise FewstepError(f"{shard}:{member.name}: {member.size:,} bytes are too many for a caption")
     file = archive.extractfile(member)
-    text = "" if file is None else file.read().decode("utf-8")
+    text = "" if file is None else _decoded(file.read(), f"{shard}:{member.name}")
     return _caption(_json_object(text, f"{shard}:{member.name}")) if suffix == ".json" else text.strip()
+
+
+def _read_caption(path: Path) -> str:
+    if path.stat().st_size > MAX_CAPTION_BYTES:
+        raise FewstepError(f"{path}: {path.stat().st_size:,} bytes are too many for a caption")
+    return _decoded(path.read_bytes(), str(path)).strip()
+
+
+def _decoded(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FewstepError(f"{where}: not UTF-8 (byte {error.start}); save it as UTF-8") from error
 
 
 def _caption(row: Mapping[str, Any]) -> str | None:
@@ -167,7 +188,7 @@ def _caption(row: Mapping[str, Any]) -> str | None:
 
 def _json_object(text: str, where: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise FewstepError(f"{where}: not JSON ({error})") from error
     if not isinstance(value, dict):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from bench.errors import FewstepError
 from bench.fullscale.data import Sample
+from bench.pictures import PHOTOGRAPHS, ImageError, opened
 
 
 def square(sample: Sample, content: bytes, resolution: int) -> tuple[Tensor, Tensor]:
@@ -22,10 +21,10 @@ def square(sample: Sample, content: bytes, resolution: int) -> tuple[Tensor, Ten
         FewstepError: naming the image that cannot be decoded.
     """
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FewstepError(f"{sample.label}: not a readable image; replace or remove it") from error
+        with opened(content, PHOTOGRAPHS) as file:
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except ImageError as error:
+        raise FewstepError(f"{sample.label}: not a readable image ({error}); replace or remove it") from error
     width, height = image.size
     scale = resolution / min(width, height)
     resized = (max(resolution, round(width * scale)), max(resolution, round(height * scale)))

@@ -14,7 +14,8 @@ from bench.errors import UsageError
 from bench.judging import Prompt
 from bench.latency.plan import RANDOM, LatencyPlan
 from bench.record import Cell
-from bench.runner import Loaded, requests_of
+from bench.runner import Loaded
+from bench.sampling import requests_of
 from bench.suites.interface import Suite
 from methods.interface import SampleRequest
 from methods.names import NameTable

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from bench.errors import RecordError
+from bench.pictures import ImageError, opened
 from bench.record import Record
 from bench.strips import SUFFIX
+from methods.jsonfile import read_json
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3) RGB."""
@@ -63,7 +63,7 @@ def read_prompts(results: Path) -> tuple[StoredPrompt, ...]:
     if not path.is_file():
         return ()
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         return tuple(StoredPrompt(str(item["id"]), str(item["text"]), str(item["category"])) for item in data)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RecordError(f"{path}: not a list of prompts ({error}); run into this folder again") from error
@@ -81,9 +81,9 @@ def read_sheet(results: Path, record: Record) -> Sheet | None:
     if path is None:
         return None
     try:
-        with Image.open(path) as image:
+        with opened(path, ("PNG", "WEBP")) as image:
             pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
-    except (OSError, UnidentifiedImageError) as error:
+    except ImageError as error:
         raise RecordError(f"{path}: not a readable image ({error}); run the cell again with --force") from error
     if pixels.shape[1] % pixels.shape[0]:
         height, width = pixels.shape[:2]

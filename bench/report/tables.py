@@ -13,6 +13,7 @@ from bench.report.breakdown import parts
 from bench.report.display import Display, columns, digits, interval, number
 from bench.report.frame import TIDY_COLUMNS, Group, label, series, steps_text, tidy
 from bench.report.sheets import StoredPrompt
+from bench.text import cell_text
 
 JUDGES = (
     "FD-shapes, KID-shapes, CLIP-shapes, Preference-shapes and Attributes are scores of the embedded suite's own "
@@ -169,5 +170,5 @@ def _csv(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
-    writer.writerows(rows)
+    writer.writerows([cell_text(value) for value in row] for row in rows)
     return text.getvalue()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from bench.errors import FewstepError
+from bench.pictures import PHOTOGRAPHS, ImageError, opened
 
 CROP = "centre square"
 RESIZE = "Pillow Lanczos, antialiased, 8 bits"
@@ -26,11 +27,13 @@ def read_square(path: Path, size: int) -> Tensor:
     try:
         if path.stat().st_size == 0:
             raise FewstepError(f"{path} is empty; get it again")
-        with Image.open(path) as opened:
-            _check_mode(path, opened)
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise FewstepError(f"{path} is damaged, cut short or no image; get it again") from error
+        with opened(path, PHOTOGRAPHS) as file:
+            _check_mode(path, file)
+            image = ImageOps.exif_transpose(file).convert("RGB")
+    except OSError as error:
+        raise FewstepError(f"{path} cannot be read ({error.strerror}); get it again") from error
+    except ImageError as error:
+        raise FewstepError(f"{path} is {error}; get it again") from error
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2

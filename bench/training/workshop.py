@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import time
@@ -20,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.folder import write_json
-from bench.training.curves import draw_losses
+from bench.folder import PARTIAL, write_json
+from bench.training.logs import Due, StageLogs
+from methods.distill.checkpoint import checkpoint_step
 from methods.distill.compute import Compute
 from methods.distill.loop import Log, TrainConfig, restore, train
 from methods.distill.objective import Batch, Objective
@@ -32,7 +32,6 @@ from methods.weights import sha256
 LOG_EVERY = 25
 WEIGHTS = "model.safetensors"
 MADE = "made.json"
-_LOSSES = "losses.csv"
 
 Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, float]]
 Grid = Callable[[Mapping[str, nn.Module]], Tensor]
@@ -95,24 +94,38 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         last: Log | None = None
         measured: Mapping[str, float] = {}
+        logs = StageLogs(folder, self.console)
+        first = current_share().rank == 0  # which logs and measures for all
+
+        def due(step: int) -> Due:
+            ends = step % measure_every == 0 or step == config.steps
+            return Due(
+                losses=step % LOG_EVERY == 0, measures=ends and measure is not None, grid=ends and grid is not None
+            )
+
+        def note(log: Log) -> None:
+            nonlocal measured
+            if due(log.step).losses:
+                logs.write_losses(log)
+            if log.step % measure_every == 0 or log.step == config.steps:
+                measured = measure(log.averages) if measure else {}
+                logs.write_measures(log, measured)
+                logs.draw()
+                if grid:
+                    save_grid(grid(log.averages), logs.grid(log.step), scale=enlarged)
+
+        begun = checkpoint_step(folder)
+        if first and logs.go_back_to(begun, due(begun)):
+            note(restore(objective, config, folder))
         with self._progress(name, config.steps) as advance:
             for log in train(objective, batch_at, config, folder, compute):
                 last = log
                 advance(log)
-                if current_share().rank:
-                    continue  # the first process logs and measures for all
-                if log.step % LOG_EVERY == 0:
-                    self._write_losses(folder, log)
-                if log.step % measure_every == 0 or log.step == config.steps:
-                    measured = measure(log.averages) if measure else {}
-                    self._write_measures(folder, log, measured)
-                    if (folder / _LOSSES).exists():
-                        draw_losses(folder / _LOSSES, folder / "losses.png")
-                    if grid:
-                        save_grid(grid(log.averages), folder / f"grid-{log.step:06d}.png", scale=enlarged)
+                if first:
+                    note(log)
         if last is None:  # the checkpoint was already at the end
             last = restore(objective, config, folder)
-            measured = measure(last.averages) if measure else {}
+            measured = measured or (measure(last.averages) if measure else {})
         made = {
             "stage": name,
             "history": list(last.history),
@@ -141,21 +154,6 @@ class Workshop:
 
             yield advance
 
-    def _write_losses(self, folder: Path, log: Log) -> None:
-        path = folder / _LOSSES
-        if not path.exists():
-            path.write_text("step,seconds,learning_rate," + ",".join(log.losses) + "\n", encoding="utf-8")
-        with path.open("a", encoding="utf-8") as file:
-            values = ",".join(f"{value:.6g}" for value in log.losses.values())
-            file.write(f"{log.step},{log.seconds:.1f},{log.learning_rate:.3g},{values}\n")
-
-    def _write_measures(self, folder: Path, log: Log, measured: Mapping[str, float]) -> None:
-        if measured:
-            text = " ".join(f"{key} {value:.4g}" for key, value in measured.items())
-            self.console.print(f"{log.step} steps, {log.seconds:.0f} s: {text}")
-            with (folder / "measures.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": log.step, "seconds": round(log.seconds, 1), **measured}) + "\n")
-
 
 def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> None:
     """uint8 (N, 3, H, W) as one PNG, enlarged without smoothing."""
@@ -166,7 +164,10 @@ def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> N
         y, x = index // columns * (height + 2) + 1, index % columns * (width + 2) + 1
         sheet[:, y : y + height, x : x + width] = image
     picture = Image.fromarray(sheet.permute(1, 2, 0).numpy())
-    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(path)
+    enlarged = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+    partial = path.with_name(path.name + PARTIAL)
+    enlarged.save(partial, format="png")
+    partial.replace(path)
 
 
 def versions() -> dict[str, str]:

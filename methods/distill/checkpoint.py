@@ -40,6 +40,15 @@ def save_checkpoint(
     os.replace(partial, folder / CHECKPOINT)
 
 
+def checkpoint_step(folder: Path) -> int:
+    """The step of the checkpoint in `folder`, without its tensors; 0 where there is none."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["step"])
+
+
 def load_checkpoint(
     folder: Path, networks: Mapping[str, nn.Module], optimizers: Mapping[str, Optimizer]
 ) -> tuple[int, dict[str, Any]] | None:

@@ -126,7 +126,8 @@ def restore(objective: Objective, config: TrainConfig, folder: Path) -> Log:
     step, seconds, history, losses = run.resume(folder)
     if step == 0:
         raise FileNotFoundError(f"no training checkpoint in {folder}")
-    return Log(step, losses, 0.0, seconds, run.averages or run.trained, history)
+    rate = learning_rate_factor(step - 1, config) * config.learning_rate
+    return Log(step, losses, rate, seconds, run.averages or run.trained, history)
 
 
 def extended(history: Sequence[Mapping[str, Any]], step: int, config: TrainConfig) -> list[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from methods.hub.select import (
     pipeline_files,
 )
 from methods.hub.wanted import Wanted
+from methods.jsonfile import read_json
 
 Read = Callable[[str], Path]
 """Gives the place on disk of a small file of the listing, fetching it if need be."""
@@ -59,7 +59,7 @@ def read_object(path: Path) -> dict[str, Any]:
         WeightsError: where there is none.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: not readable as JSON ({error}); delete it and fetch it again") from error
     if not isinstance(data, dict):

@@ -5,7 +5,6 @@ The format: eight bytes with the length of the header, the header as JSON, then 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 
 from methods.errors import WeightsError
 from methods.hub.hashes import hash_file
+from methods.jsonfile import parse_json
 
 BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
@@ -64,7 +64,7 @@ def _read(path: Path, _status: tuple[int, ...]) -> Mapping[str, TensorHeader]:
             text = file.read(length)
         if len(text) < length:
             raise _damaged(path, "it ends inside its header")
-        entries = json.loads(text)
+        entries = parse_json(text.decode("utf-8"))
         tensors = {name: _tensor(value) for name, value in entries.items() if name != "__metadata__"}
         end = max((int(value["data_offsets"][1]) for name, value in entries.items() if name in tensors), default=0)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:

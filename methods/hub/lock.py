@@ -17,6 +17,7 @@ from methods.errors import WeightsError
 from methods.hub.hashes import sha256_of
 from methods.hub.places import cache_folder
 from methods.hub.reference import is_commit
+from methods.jsonfile import read_json
 
 SCHEMA = 1
 
@@ -103,7 +104,7 @@ def _read(repo: str) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -49,7 +49,10 @@ def parse(text: str) -> Path | HubId:
         UsageError: for what is neither, naming what is wrong with it.
         WeightsError: for a pickle.
     """
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # ~NAME of nobody
+        raise UsageError(f"{text!r}: {error}; write the whole path") from error
     if path.suffix in PICKLES:
         raise pickle_refused(text)
     if path.exists() or _looks_local(text):

@@ -18,6 +18,7 @@ from typing import Any
 
 from methods.errors import WeightsError
 from methods.hub.places import cache_folder
+from methods.jsonfile import read_json
 
 MANIFEST = "manifest.json"
 SOURCES = "sources.json"
@@ -120,7 +121,7 @@ def view_of_folder(folder: Path) -> View:
 def sources_of(folder: Path) -> list[Mapping[str, Any]]:
     """Where the files of a view come from; nothing for a folder that is no view."""
     try:
-        data = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
+        data = read_json(folder / SOURCES)
         return list(data["sources"])
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -20,7 +20,8 @@ from bench.memory import PeakMemory
 from bench.numerics import fixed_numerics
 from bench.plan import Plan
 from bench.record import Cell
-from bench.runner import requests_of
+from bench.sampling import requests_of
+from bench.slices import Slice, SliceLog
 from methods.interface import Recipe
 
 PROMPTS = [Prompt(f"{index}", f"text {index}", "all") for index in range(7)]
@@ -82,11 +83,19 @@ def test_images_of_another_source_are_discarded_and_the_same_kept(tmp_path: Path
     assert not store.has(PROMPTS[0])
 
 
-def test_times_count_only_where_they_were_measured(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path)
-    store.write_times({"processor": "x"}, {0: 1.5, 2: 2.0})
-    assert store.read_times({"processor": "x"}) == {0: 1.5, 2: 2.0}
-    assert store.read_times({"processor": "y"}) == {}
+def test_slices_are_noted_line_by_line_and_a_line_cut_short_is_nothing(tmp_path: Path) -> None:
+    log = SliceLog(tmp_path)
+    assert log.read() == {}
+    first, second, again = Slice(0, 1.5, 5, "x"), Slice(1, 2.0, 2, "y"), Slice(0, 1.25, 5, "x")
+    log.add(first)
+    log.add(second)
+    assert log.read() == {0: first, 1: second}
+    path = tmp_path / "slices.jsonl"
+    path.write_bytes(path.read_bytes()[:-7])  # killed while it was written
+    assert log.read() == {0: first}
+    log.add(again)  # the last line of a slice counts
+    log.add(second)
+    assert log.read() == {0: again, 1: second}
 
 
 def test_a_folders_hash_follows_content_and_names_and_not_the_place(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.plan import RunRequest, make_plan
 from bench.record import Record, read_records
-from bench.runner import _loader
+from bench.runner import make_loader
 from methods.bases import Bases
 from methods.names import NameTable
 from methods.weights import LORA
@@ -128,7 +128,7 @@ def test_samplers_of_one_teacher_load_it_once(bench: Bench, tiny_pipeline: Path)
         weights=(f"sdxl-euler={tiny_pipeline}", f"sdxl-ddim={tiny_pipeline}"),
     )  # fmt: skip
     plan = make_plan(request)
-    load = _loader(plan, ToySuite())
+    load = make_loader(plan, ToySuite())
     euler, ddim = (load(cell).method for cell in plan.cells)
     assert euler.pipe is ddim.pipe  # type: ignore[attr-defined]
     assert type(ddim.pipe.scheduler).__name__ == "DDIMScheduler"  # type: ignore[attr-defined]

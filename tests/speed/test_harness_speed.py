@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench.images import ImageStore, ImageWriter
 from bench.judging import Prompt
 from bench.record import Cell
-from bench.runner import requests_of
+from bench.sampling import requests_of
 from bench.suites.shapes.suite import ShapesSuite
 from methods.add import ADD
 from methods.interface import SampleRequest

@@ -7,13 +7,13 @@ choice that anybody can make again. Images are in the order of their ids.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
 from bench.suites.info import SuiteInfo
+from methods.jsonfile import read_json
 
 COUNT = 5000
 """Images of the validation set."""
@@ -48,7 +48,7 @@ def read_picks(folder: Path) -> tuple[Pick, ...]:
             f"--coco {folder}: {CAPTIONS} is not there; unpack annotations_trainval2017.zip into the folder"
         )
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         picks = _picks(data)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged or not COCO's captions ({error}); unpack it again") from error
@@ -71,10 +71,21 @@ def coco_info(folder: Path) -> SuiteInfo:
 
 
 def _picks(data: Any) -> tuple[Pick, ...]:
-    names = {int(image["id"]): str(image["file_name"]) for image in data["images"]}
+    names = {int(image["id"]): _plain(str(image["file_name"])) for image in data["images"]}
     first: dict[int, tuple[int, str]] = {}
     for item in data["annotations"]:
         image, annotation, caption = int(item["image_id"]), int(item["id"]), str(item["caption"])
         if image in names and (image not in first or annotation < first[image][0]):
             first[image] = (annotation, caption)
     return tuple(Pick(image, *first[image], names[image]) for image in sorted(first))
+
+
+def _plain(name: str) -> str:
+    """A file name that stays in its folder.
+
+    Raises:
+        ValueError: for any other.
+    """
+    if name != Path(name).name or "\\" in name or name in (".", ".."):
+        raise ValueError(f"file_name {name[:60]!r} is not a plain file name")
+    return name

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 
 from bench.errors import UsageError
+from bench.lock import FolderLock
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.eyes import EYES, eye_trainer
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
@@ -113,8 +114,13 @@ def _train(shop: Workshop, name: str, processes: int, share: Share) -> None:
     stage = STAGES[name]
     if shop.finished(name):
         _say(shop, share, f"{name}: finished already, in {shop.stage(name)}")
-    elif processes > 1 and stage.parallel and share.ranks == 1:
-        _launch(shop, name, processes)
+    elif share.ranks == 1:
+        with FolderLock(shop.stage(name)):
+            if processes > 1 and stage.parallel:
+                _launch(shop, name, processes)
+            else:
+                _say(shop, share, f"{name}: {stage.summary}")
+                stage.train(shop)
     elif stage.parallel or share.rank == 0:
         _say(shop, share, f"{name}: {stage.summary}")
         stage.train(shop)
