@@ -15,6 +15,7 @@ from bench.report.latex import results_latex
 from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
 from bench.report.sheets import read_prompts, read_sheets
+from bench.report.studies import study_files
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv
 
 
@@ -31,8 +32,9 @@ def build(results: Path, out: Path, check: bool) -> int:
         UsageError: where there are no records, or `out` holds something that is not a report.
         RecordError: where a record, a strip or the prompts cannot be read, or protocols differ.
     """
-    found = groups(load(results))
-    files = render(results, out, found)
+    records = load(results)
+    found = groups(records)
+    files = render(results, out, found) | study_files(records)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:
