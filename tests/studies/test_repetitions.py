@@ -40,8 +40,6 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(lcm_lora, "LCM_LORA", replace(lcm_lora.LCM_LORA, **eight))
         patch.setattr(progressive, "PD", replace(progressive.PD, **SHORT))
         patch.setattr(progressive, "PD_STEPS", {16: 1, 8: 1, 4: 1, 2: 1, 1: STEPS})
-        patch.setattr(gan, "GAN", replace(gan.GAN, **SHORT))
-        patch.setattr(gan, "_SAMPLES", 2)
         patch.setattr(ufogen, "UFOGEN", replace(ufogen.UFOGEN, **SHORT))
         few = replace(instaflow.INSTAFLOW_RECIPE, pairs=20, teacher_steps=2, flow_steps=2)
         patch.setattr(instaflow, "INSTAFLOW_RECIPE", few)
@@ -56,10 +54,10 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, quick: pytest.MonkeyPatch) -> Workshop:
-    """Seed 1 of six methods."""
+    """Seed 1 of five methods."""
     shop_with_eye(folder := tmp_path_factory.mktemp("shop"))
     shop = workshop(folder, Console(quiet=True), 1)
-    for name in ("ufogen", "gan", "add", "lcm-lora", "pd", "instaflow"):
+    for name in ("ufogen", "add", "lcm-lora", "pd", "instaflow"):
         STAGES[name].train(shop)
     return shop
 
@@ -110,7 +108,7 @@ def test_every_student_can_be_repeated() -> None:
     assert all("teacher" in STAGES[name].needs for name in SEEDED)
 
 
-@pytest.mark.parametrize("checkpoint", ["add", "lcm-lora", "pd-1", "instaflow", "gan", "ufogen"])
+@pytest.mark.parametrize("checkpoint", ["add", "lcm-lora", "pd-1", "instaflow"])
 def test_a_student_is_kept_at_every_share_and_the_last_is_the_finished_one(shop: Workshop, checkpoint: str) -> None:
     from bench.suites.shapes.training.pack import stage_of_checkpoint
 
