@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from bench.claims.ablations import PANELS, TITLES
 from bench.claims.contenders import CONTENDERS
 from bench.cli_parser import Parser, Subparsers, add_command
 from bench.errors import UsageError
+from bench.folder import OutFolder
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bench.record import Record
     from bench.studies.ablate import Places
 
+SUITE = "shapes"
 SEEDS = 3
 MAX_SEEDS = 20
 
@@ -106,7 +107,7 @@ def _ablate(args: argparse.Namespace) -> int:
         places, console = _start(args)
         from bench.studies.ablate import ablate
 
-        records = list(ablate(rows_of(chosen), range(args.seeds), places, console))
+        records = _all(ablate(rows_of(chosen), range(args.seeds), places, console))
     return _show_ablations(args, chosen, _failed(records))
 
 
@@ -133,7 +134,7 @@ def _bakeoff(args: argparse.Namespace) -> int:
     places, console = _start(args)
     from bench.studies.bakeoff import bake_off
 
-    records = list(bake_off(chosen, places, console, args.processes))
+    records = _all(bake_off(chosen, places, console, args.processes))
     return _finish(args, records, "`bench claims` says what they tell, `bench report` draws them")
 
 
@@ -145,16 +146,25 @@ def _budget(args: argparse.Namespace) -> int:
     places, console = _start(args)
     from bench.studies.budget import measure_budget
 
-    records = list(measure_budget(chosen, range(args.seeds), places, console))
+    records = _all(measure_budget(chosen, range(args.seeds), places, console))
     return _finish(args, records, "`bench report` draws them")
 
 
+def _all(records: Iterator[Record]) -> list[Record]:
+    """Every record, made as it is asked for; what stops it in between is told that nothing is lost."""
+    made: list[Record] = []
+    try:
+        made.extend(records)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nthe same command goes on from here\n")
+        raise
+    return made
+
+
 def _finish(args: argparse.Namespace, records: list[Record], what: str) -> int:
-    failed = [record for record in records if record.status == "failed"]
-    for record in failed:
-        sys.stderr.write(f"{record.cell.name}: {record.reason}\n")
-    sys.stdout.write(f"{len(records) - len(failed)} records in {args.out / 'records'}; {what}\n")
-    return 1 if failed else 0
+    there = sum(record.status != "failed" for record in records)
+    sys.stdout.write(f"{there} records in {args.out / 'records'}; {what}\n")
+    return 1 if _failed(records) else 0
 
 
 def _failed(records: list[Record]) -> bool:
@@ -178,8 +188,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _start(args: argparse.Namespace) -> tuple[Places, Console]:
     """Load torch with the threads asked for; where things lie, and where progress is told."""
-    if args.threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    OutFolder(args.out, SUITE).check()
     sys.stderr.write("loading torch …\n")
     sys.stderr.flush()
     import torch

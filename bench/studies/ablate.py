@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.claims.ablations import DEFAULT, METRICS, PROMPTS, ROWS, Row
-from bench.record import Cell, Record
+from bench.folder import OutFolder
+from bench.record import Cell, Record, write_record
 from bench.studies.measuring import Measurement, Student, measure, study_cell
 from bench.studies.trainings import seeded_shop, train_stages
 from bench.suites.shapes.training.assemble import assembled_from
@@ -17,6 +18,7 @@ from bench.suites.shapes.training.pack import RECIPES
 from bench.suites.shapes.training.students.ablation import Variant, train_variant, variant
 from bench.training.lock import held
 from bench.training.workshop import WEIGHTS, Workshop
+from methods.distill.loop import TrainingDiverged
 
 PER_IMAGE = ("fd-shapes", "clip-shapes", "preference")
 """Scores that are kept image by image, for comparisons on the same images."""
@@ -81,7 +83,10 @@ def _made(shop: Workshop, run: Run, places: Places) -> Record:
     """The record of one training, which is trained first where it is not finished."""
     if not shop.finished(run.variant.stage):
         shop.console.print(f"{run.name}, training seed {shop.seed}: in {shop.stage(run.variant.stage)}")
-    note = train_variant(shop, run.variant)
+    try:
+        note = train_variant(shop, run.variant)
+    except TrainingDiverged as error:
+        return _diverged(run, shop.seed, places, error)
     path = shop.stage(run.variant.stage) / WEIGHTS
     facts = {key: note[key] for key in ("seconds", "images", "teacher_evaluations", "steps", "seed", "variant")}
     panels = sorted({row.panel for row in ROWS if row.name in run.rows})
@@ -92,6 +97,16 @@ def _made(shop: Workshop, run: Run, places: Places) -> Record:
         PER_IMAGE,
     )
     return measure(Measurement(run.cell(shop.seed), METRICS, student), places.out, places.training / "measuring.lock")
+
+
+def _diverged(run: Run, seed: int, places: Places, error: TrainingDiverged) -> Record:
+    """The record of a row whose training stopped being finite: a result of the table, and no reason to leave others."""
+    about = {"command": "python -m bench ablate", "training": {"rows": list(run.rows), "seed": seed}}
+    record = Record(run.cell(seed), "failed", f"the training diverged: {error}", (), {}, {}, about)
+    out = OutFolder(places.out, record.cell.suite)
+    out.prepare()
+    write_record(record, out.records)
+    return record
 
 
 def _needs(chosen: Sequence[Run]) -> list[str]:

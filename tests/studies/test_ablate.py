@@ -21,10 +21,11 @@ from bench.suites.shapes.generator.networks import make_unet
 from bench.suites.shapes.training.eye import make_eye
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.students import ablation, common
-from bench.suites.shapes.training.students.ablation import train_variant, variant
+from bench.suites.shapes.training.students.ablation import Variant, train_variant, variant
 from bench.training.lock import held
 from bench.training.workshop import MADE, WEIGHTS, Workshop
 from methods.distill.checkpoint import CHECKPOINT
+from methods.distill.loop import TrainingDiverged
 from tests.training.test_student_stages import new_shop
 
 PROMPTS = 6
@@ -158,6 +159,23 @@ def test_a_row_that_another_process_is_at_is_left_to_the_end(
         early = [next(iterator).cell.ablation for _ in range(len(CHOSEN))]
     assert early == ["c-random", "d-adv", "d-distill", "e-small-large"]
     assert [item.cell.ablation for item in iterator] == ["default"]
+
+
+def test_a_row_that_diverges_is_a_failed_record_and_the_others_go_on(
+    records: tuple[Record, ...], places: Places, quick: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def diverges(shop: Workshop, it: Variant) -> dict[str, object]:
+        if not it.recipe.adversarial_weight:
+            raise TrainingDiverged("step 2, batch 2, network 'student': distill is nan")
+        return train_variant(shop, it)
+
+    elsewhere = Places(places.training, tmp_path / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "train_variant", diverges)
+        made = {item.cell.ablation: item for item in ablate(CHOSEN[1:3], SEEDS, elsewhere, Console(quiet=True))}
+    assert {name: item.status for name, item in made.items()} == {"default": "ok", "d-adv": "ok", "d-distill": "failed"}
+    assert "distill is nan" in str(made["d-distill"].reason)
+    assert len(list(read_records(elsewhere.out / "records"))) == 3
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
