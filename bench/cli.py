@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from bench.cli_parser import Parser
 from bench.commands import (
     baseline,
+    claims,
     compare,
     doctor,
     fetch,
@@ -22,6 +23,7 @@ from bench.commands import (
     report,
     reproduce,
     run,
+    studies,
     train,
     verify,
 )
@@ -39,6 +41,8 @@ COMMANDS = (
     report,
     reproduce,
     compare,
+    claims,
+    studies,
     baseline,
     gate,
     health,

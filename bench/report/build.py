@@ -26,6 +26,7 @@ from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
 from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
+from bench.report.studies import study_files
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
 
 PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
@@ -53,7 +54,7 @@ def build(results: Path, out: Path, check: bool, latency: LatencyReport | None =
     """
     records = load(results)
     found = groups(records)
-    files = render(results, out, found, records, latency)
+    files = render(results, out, found, records, latency) | study_files(records)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:
