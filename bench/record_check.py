@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bench.record import Cell, Quantity, Record
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\.\s][^\x00-\x1f\x7f-\x9f/\\]{0,127}")
+_SHARE = re.compile(r"[0-9]{1,4}/[0-9]{1,4}")
 _STATUS = ("ok", "failed", "unsupported")
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
@@ -48,7 +49,9 @@ def _check_cell(cell: Cell) -> None:
         value = getattr(cell, item.name)
         allowed = _TYPES[str(item.type)]
         _need(type(value) in allowed, item.name, value)
-        if isinstance(value, str):
+        if item.name == "snapshot":
+            _need(value is None or bool(_SHARE.fullmatch(value)), item.name, value)
+        elif isinstance(value, str):
             _check_name(item.name, value)
         elif value is not None and value is not True and value is not False:
             _need(_is_number(value) and abs(value) <= 2**63, item.name, value)

@@ -56,8 +56,6 @@ class AddRecipe:
             The better those are, the longer new heads need to see anything wrong with them, and until they do their
             gradient is noise: from a student that was consistency-distilled, FD rose from 2.6 to 4.7 in 100 steps
             without a lead, and fell to 2.2 in 200 with one of 150.
-        start_timestep: None, or the timestep as which a student first learns to read pure noise at T, for a teacher
-            of zero terminal SNR (see methods.add.start).
         optimizer, student_rate, vector_rate: Muon for the student's matrices and filters, AdamW at `vector_rate` for
             the rest, as this suite trains its teacher and its other students.
         discriminator_optimizer, discriminator_rate: Muon again. On the features of a frozen student it reached in 10
@@ -87,7 +85,6 @@ class AddRecipe:
     distance_scale: float = 10.0
     head_norm: HeadNorm = "batch"
     discriminator_lead: int = 0
-    start_timestep: int | None = None
     optimizer: Literal["adamw", "muon"] = "muon"
     student_rate: float = 1e-3
     vector_rate: float = 3e-4

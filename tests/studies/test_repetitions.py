@@ -36,6 +36,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         eight = {**SHORT, "steps": STEPS}
         patch.setattr(add, "ADD", replace(add.ADD, **eight))
+        patch.setattr(add, "ADD_RECIPE", replace(add.ADD_RECIPE, discriminator_lead=0))
         patch.setattr(add, "ADD_START", replace(add.ADD_START, **SHORT))
         patch.setattr(lcm_lora, "LCM_LORA", replace(lcm_lora.LCM_LORA, **eight))
         patch.setattr(progressive, "PD", replace(progressive.PD, **SHORT))

@@ -19,19 +19,21 @@ from bench.suites.shapes.generator.networks import UNET_WIDTHS, make_unet
 from bench.suites.shapes.training.eyes import load_features
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.stages import latents, load_vae
-from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START
+from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START, ADD_START_RECIPE
 from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.lock import held
 from bench.training.workshop import MADE, Workshop
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
-from methods.add.start import StartObjective
 from methods.distill.checkpoint import CHECKPOINT
 from methods.distill.loop import TrainConfig
+from methods.lcm.objective import LcmObjective
 
-ABLATION = ADD_RECIPE.training(steps=300, batch_size=32, seed=60, checkpoint_every=50)
-"""The budget of a row: under ten minutes on two cores, its start included."""
+ABLATION = ADD_RECIPE.training(steps=400, batch_size=32, seed=60, checkpoint_every=50)
+"""The budget of a row, half of it the discriminator's lead: under ten minutes on two cores."""
+ABLATION_START = replace(ADD_START, steps=ADD_START.steps // 4)
+"""The rows of a seed that begin with a teacher's weights share one start, a quarter of the shipped student's."""
 
 FOLDER = "ablation"
 """The stages of the rows lie below it."""
@@ -49,16 +51,14 @@ class Variant:
     @property
     def stage(self) -> str:
         """Its folder, by everything that makes its student what it is."""
-        return f"{FOLDER}/{_digest(asdict(self), asdict(ABLATION), asdict(ADD_START))}"
+        return f"{FOLDER}/{_digest(asdict(self), asdict(ABLATION), asdict(ABLATION_START))}"
 
     @property
     def start_stage(self) -> str | None:
-        """The stage that makes the student it begins as; None where it begins with weights that are there."""
-        if self.start == "random" or self.recipe.start_timestep is None:
+        """The stage that makes the student it begins as; None where it begins with random weights."""
+        if self.start == "random":
             return None
-        recipe = self.recipe
-        read = (recipe.start_timestep, recipe.student_timesteps, recipe.terminal_input, recipe.teacher_guidance)
-        return f"{FOLDER}/start-{_digest(read, self.student, self.teacher, asdict(ADD_START))}"
+        return f"{FOLDER}/start-{_digest(self.student, asdict(ADD_START_RECIPE), asdict(ABLATION_START))}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -103,11 +103,11 @@ def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
         return {"seconds": 0.0, "images": 0, "teacher_evaluations": 0}
     with held(shop.stage(stage) / "lock", wait=True):
         if not shop.finished(stage):
-            config = shop.seeded(ADD_START)
+            config = shop.seeded(ABLATION_START)
             torch.manual_seed(config.seed)
             encoders = load_teacher(shop)
             student = _unet(shop, encoders, it.student).requires_grad_(True)
-            objective = StartObjective(denoiser(student), denoiser(_unet(shop, encoders, it.teacher)), it.recipe)
+            objective = LcmObjective(denoiser(student), denoiser(_unet(shop, encoders, it.student)), ADD_START_RECIPE)
             batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=False)
             averages, made = shop.run(stage, objective, batches, config, data=data_note(config), student=None)
             images = config.steps * config.batch_size
@@ -132,7 +132,7 @@ def _widths(stage: str) -> tuple[int, int]:
 
 def _spent(config: TrainConfig, recipe: AddRecipe, made: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
     """What the row took in the three currencies, its start included."""
-    images = config.steps * config.batch_size
+    images = (config.steps - recipe.discriminator_lead) * config.batch_size
     return {
         "seconds": round(made["seconds"] + start["seconds"], 1),
         "images": images + start["images"],
