@@ -4,7 +4,7 @@ fewstep-bench.json     marker: this folder belongs to the benchmark, and to whic
 records/<cell>.json    one record a cell
 images/<cell>/<id>.png one image a prompt
 features/              cached features, by content hash
-sheets/<cell>.png      the first images side by side
+sheets/<cell>.webp     the first images side by side
 logs/<cell>.txt        the trace of a cell that failed
 prompts.json           the prompts used
 suite.json             exact ids, caption choice, crop and resize, where the suite is made of a user's files
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
 from bench.record import SCHEMA, Cell
+from bench.strips import SUFFIX
 
 if TYPE_CHECKING:  # judging imports torch, and a folder must be checked without it
     from bench.judging import Prompt
@@ -52,7 +53,7 @@ class OutFolder:
         return self.root / "images" / cell.name
 
     def sheet(self, cell: Cell) -> Path:
-        return self.root / "sheets" / f"{cell.name}.png"
+        return self.root / "sheets" / f"{cell.name}{SUFFIX}"
 
     def log(self, cell: Cell) -> Path:
         return self.root / "logs" / f"{cell.name}.txt"

@@ -22,6 +22,7 @@ from torch import Tensor
 from bench.errors import FewstepError
 from bench.folder import write_json
 from bench.judging import Prompt
+from bench.strips import write_strip
 
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _DISK_BLOCK = 4096
@@ -150,12 +151,8 @@ def check_prompts(prompts: Sequence[Prompt]) -> None:
 
 
 def write_sheet(images: Tensor, path: Path) -> None:
-    """uint8 (N, 3, H, W) side by side as one lossless PNG strip, H x N*W."""
-    strip = images.permute(2, 0, 3, 1).reshape(images.shape[2], -1, 3).contiguous().numpy()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    Image.fromarray(strip).save(partial, format="png", compress_level=9)
-    partial.replace(path)
+    """uint8 (N, 3, H, W) side by side as one strip, see `bench.strips`."""
+    write_strip([image.permute(1, 2, 0).contiguous().numpy() for image in images], path)
 
 
 def _deflated_png(image: NDArray[np.uint8]) -> bytes:

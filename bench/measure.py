@@ -109,6 +109,7 @@ class Judgement:
             measured.quantities.append(_quantity(score))
             if score.per_image is not None:
                 measured.per_image[score.quantity] = tuple(float(value) for value in score.per_image)
+            measured.per_image.update(score.beside)
         return measured
 
     def _hindrance(self, name: str, *, asked: bool) -> str | None:

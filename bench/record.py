@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
+from bench.columns import pack, unpack
 from bench.errors import RecordError
 
 SCHEMA = 1
@@ -131,13 +133,15 @@ class Record:
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Write `folder/<cell name>.json`, whole or not at all."""
+    """Write `folder/<cell name>.json`, whole or not at all: an item a line, long lists packed, a digest of it all."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record.cell.name}.json"
-    partial = path.with_suffix(".json.partial")
-    data = asdict(record) | {"cell": record.cell.stated}
-    partial.write_text(json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    unfinished = path.with_suffix(".json.partial")
+    data = asdict(record) | {"cell": record.cell.stated, "clusters": pack(record.clusters)}
+    data["per_image"] = {name: pack(values) for name, values in record.per_image.items()}
+    data["digest"] = _digest(data)
+    unfinished.write_text(_text(data), encoding="utf-8")
+    os.replace(unfinished, path)
     return path
 
 
@@ -145,7 +149,7 @@ def read_record(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        RecordError: where the file is not a record of this schema.
+        RecordError: where the file is not a record of this schema, or was changed after it was written.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -153,6 +157,12 @@ def read_record(path: Path) -> Record:
             found = data.get("schema") if isinstance(data, dict) else None
             raise RecordError(
                 f"{path}: schema {found}, this version reads schema {SCHEMA}; run the cell again with --force"
+            )
+        digest = data.pop("digest", None)  # records of earlier versions have none
+        if digest is not None and digest != _digest(data):
+            raise RecordError(
+                f"{path}: changed after it was written (its digest is {digest[:12]}…, its content's "
+                f"{_digest(data)[:12]}…); take it from where it came, or run the cell again with --force"
             )
         return _from_json(data)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -174,9 +184,34 @@ def _from_json(data: Mapping[str, Any]) -> Record:
         status=data["status"],
         reason=data["reason"],
         quantities=tuple(Quantity(**item) for item in data["quantities"]),
-        per_image={name: tuple(values) for name, values in data["per_image"].items()},
+        per_image={name: unpack(values) for name, values in data["per_image"].items()},
         samples={name: tuple(values) for name, values in data["samples"].items()},
         provenance=data["provenance"],
         schema=data["schema"],
-        clusters=tuple(data.get("clusters", ())),
+        clusters=tuple(map(int, unpack(data.get("clusters", [])))),
     )
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of everything in the file but the digest, however it is spaced."""
+    text = json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(data: Mapping[str, Any]) -> str:
+    """JSON for people too: a line for each entry of each field."""
+    fields = (f" {json.dumps(name)}: {_lines(value)}" for name, value in sorted(data.items()))
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    compact = partial(json.dumps, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    if isinstance(value, Mapping) and value and "packed" not in value:
+        return (
+            "{\n"
+            + ",\n".join(f"  {json.dumps(name)}: {compact(item)}" for name, item in sorted(value.items()))
+            + "\n }"
+        )
+    if isinstance(value, (list, tuple)) and value:
+        return "[\n" + ",\n".join(f"  {compact(item)}" for item in value) + "\n ]"
+    return compact(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -101,10 +101,12 @@ def score(
     protocol: Protocol,
     per_image: Iterable[float],
     parts: dict[str, float] | None = None,
+    beside: Mapping[str, Iterable[float]] | None = None,
 ) -> Score:
     """A `Score` from an estimate that is already in the metric's unit.
 
-    `per_image` is rounded to 6 significant digits, which is what a record needs it for: paired differences.
+    `per_image` and `beside` are rounded to 6 significant digits, which is what a record needs them for: paired
+    differences and votes.
     """
     return Score(
         quantity=info.name,
@@ -115,6 +117,11 @@ def score(
         unit=info.unit,
         higher_is_better=info.higher_is_better,
         protocol=protocol,
-        per_image=tuple(float(f"{value:.6g}") for value in per_image),
+        per_image=_rounded(per_image),
         parts=parts or {},
+        beside={name: _rounded(values) for name, values in (beside or {}).items()},
     )
+
+
+def _rounded(values: Iterable[float]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.6g}") for value in values)

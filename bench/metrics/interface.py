@@ -39,7 +39,8 @@ class Score:
 
     `protocol` holds what two scores must share to be compared. `per_image` (n,) are numbers in the value's unit whose
     mean is the value, for paired comparisons (pseudo-values where it is a distance between sets); `parts` are
-    cross-checks by other libraries and what stands beside the value, never shown as the value.
+    cross-checks by other libraries and what stands beside the value, never shown as the value. `beside` holds further
+    lists of one number an image, by name, that comparisons between methods need.
     """
 
     quantity: str
@@ -52,6 +53,7 @@ class Score:
     protocol: Mapping[str, str | int | float]
     per_image: tuple[float, ...] | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    beside: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

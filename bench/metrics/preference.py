@@ -20,10 +20,14 @@ TIE_TOLERANCE = 1e-5
 """Two scores closer than this share of their size are a tie: the rounding of float32 between batches of two sizes."""
 
 
+SCORES = "preference_score"
+"""The judge's score of each image, in `Record.per_image`: with it any two methods can be put to the vote."""
+
+
 class Preference(Metric):
     """The share of prompts won against the baseline in percent, a tie counting one half, with Wilson's interval.
 
-    50 means as good as the baseline. `per_image` is 100 (won), 50 (tie) or 0.
+    50 means as good as the baseline. `per_image` is 100 (won), 50 (tie) or 0; `beside` has the judge's own scores.
     """
 
     info: ClassVar[MetricInfo] = MetricInfo(
@@ -52,6 +56,7 @@ class Preference(Metric):
         self._baseline = context.baseline_preference.detach().cpu().float()
         self._prompts = PromptList()
         self._wins: list[float] = []
+        self._scores: list[float] = []
 
     def update(self, batch: MetricBatch) -> None:
         start = self._prompts.n
@@ -61,6 +66,7 @@ class Preference(Metric):
             raise ValueError(f"the baseline has scores for {len(self._baseline)} images, and there are more than that")
         scores = self._judge(batch.images, batch.prompts).detach().cpu().float()
         self._wins.extend(wins(scores, baseline=baseline).tolist())
+        self._scores.extend(scores.tolist())
 
     def compute(self) -> Score:
         require_images(self._prompts.n, self.info)
@@ -75,6 +81,7 @@ class Preference(Metric):
                 baseline="same prompt and seed, a tie counts one half",
             ),
             per_image=(100.0 * value for value in self._wins),
+            beside={SCORES: self._scores},
         )
 
 

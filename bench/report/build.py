@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.record import Record
+from bench.report.breakdown import breakdown
 from bench.report.check import differences, left_over
+from bench.report.crossovers import crossovers
+from bench.report.diversity import diversity
+from bench.report.drift import drift
 from bench.report.figures import figures
 from bench.report.frame import Group, groups, load
 from bench.report.grids import grids
-from bench.report.html import GENERATOR, page, relative
+from bench.report.health_panel import health_panel
+from bench.report.html import GENERATOR, Content, pages
 from bench.report.latex import results_latex
+from bench.report.ledger.providers import PROVIDERS as LEDGER
 from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
+from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
-from bench.report.studies import study_files
-from bench.report.tables import breakdown_csv, not_measured_csv, results_csv
+from bench.report.studies import budget_section, claims_section
+from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
+
+PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
+    *LEDGER,
+    claims_section,
+    budget_section,
+    crossovers,
+    diversity,
+    drift,
+    health_panel,
+)
+"""What makes the further sections of the page, in their order; see `bench.report.sections`."""
 
 
 def build(results: Path, out: Path, check: bool) -> int:
@@ -34,7 +54,7 @@ def build(results: Path, out: Path, check: bool) -> int:
     """
     records = load(results)
     found = groups(records)
-    files = render(results, out, found) | study_files(records)
+    files = render(results, out, found, records)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:
@@ -49,13 +69,22 @@ def build(results: Path, out: Path, check: bool) -> int:
     return 0
 
 
-def render(results: Path, out: Path, found: tuple[Group, ...]) -> dict[str, bytes]:
-    """All files of the report as {path below `out`: bytes}; nothing is written."""
+def render(results: Path, out: Path, found: tuple[Group, ...], records: Sequence[Record] = ()) -> dict[str, bytes]:
+    """All files of the report as {path below `out`: bytes}; nothing is written. `records` are those of no group too."""
     prompts = read_prompts(results)
     sheets = {group.slug: read_sheets(results, group.measured) for group in found}
     drawn: dict[str, bytes] = {}
     for group in found:
         drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
+    material = Material(results, found, sheets, prompts, records)
+    further = [section for provider in PROVIDERS if (section := provider(material)) is not None]
+    content = Content(
+        material=material,
+        tables={group.slug: results_table(group) for group in found},
+        parted={group.slug: breakdown(group, prompts) for group in found},
+        figures=drawn,
+        further=further,
+    )
     texts = {
         "tables/results.md": results_markdown(found, prompts),
         "tables/results.csv": results_csv(found),
@@ -63,9 +92,11 @@ def render(results: Path, out: Path, found: tuple[Group, ...]) -> dict[str, byte
         "tables/breakdown.csv": breakdown_csv(found, prompts),
         "tables/not_measured.csv": not_measured_csv(found),
         "tables/readme.md": readme_markdown(found),
-        "index.html": page(found, drawn, sheets, prompts, relative(results, out)),
+        **pages(content, out),
     }
     files = {name: text.encode("utf-8") for name, text in texts.items()}
+    for section in further:
+        files |= section.files
     return files | {f"figures/{name}": data for name, data in drawn.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-OWN = ("tables", "figures")
+OWN = ("tables", "figures", "methods")
 """The folders that belong to the report; beside them `index.html`."""
 
 

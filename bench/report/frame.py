@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.errors import RecordError, UsageError
 from bench.record import Cell, Quantity, Record, read_records
+from bench.report.naming import safe_name
 
 TIDY_COLUMNS = (
     "suite", "method", "num_inference_steps", "guidance_scale", "seed", "quantity", "value", "ci_low", "ci_high", "n",
@@ -48,7 +49,7 @@ class GroupKey:
         several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
         setting = f"-{self.setting}".replace(" ", "") if self.setting else ""
         place = f"{self.device}-{self.dtype}-b{self.batch_size}"
-        return f"{self.suite}-n{self.limit}{several}-s{self.seed}-{place}{setting}".replace(":", "")
+        return safe_name(f"{self.suite}-n{self.limit}{several}-s{self.seed}-{place}{setting}".replace(":", ""))
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,16 @@ def label(cell: Cell) -> str:
     What departs from its recipe says so wherever it is shown.
     """
     guidance = "" if cell.guidance_scale is None else f" g={cell.guidance_scale:g}"
-    return f"{_placed(cell)}{guidance}{OFF_RECIPE if cell.off_recipe else ''}"
+    return f"{method_name(cell)}{guidance}{OFF_RECIPE if cell.off_recipe else ''}"
 
 
 def series(cell: Cell) -> str:
     """The same without the guidance scale, for tables that have a column for it."""
-    return f"{_placed(cell)}{OFF_RECIPE if cell.off_recipe else ''}"
+    return f"{method_name(cell)}{OFF_RECIPE if cell.off_recipe else ''}"
 
 
-def _placed(cell: Cell) -> str:
+def method_name(cell: Cell) -> str:
+    """The method, with its family where it has one and what its student departs in: `add`, `lcm@sdxl`."""
     placed = cell.method if cell.family is None else f"{cell.method}@{cell.family}"
     return f"{placed} [{cell.variant}]" if cell.variant else placed
 
@@ -171,7 +173,7 @@ def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:
     ordered = sorted(records, key=_order)
     return Group(
         key=key,
-        slug=key.suite if alone else key.slug,
+        slug=safe_name(key.suite) if alone else key.slug,
         measured=tuple(record for record in ordered if record.status == "ok"),
         missing=tuple(record for record in ordered if record.status != "ok"),
     )

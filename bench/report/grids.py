@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 
@@ -10,9 +11,10 @@ from PIL import Image
 
 from bench.report.frame import label, steps_text
 from bench.report.sheets import Pixels, Sheet, StoredPrompt
-from bench.report.style import FAINT, INK, drawing, encode, new_figure
+from bench.report.style import FAINT, INK, drawing, new_figure, rendered
 
 PER_GRID = 8
+MOST_ROWS = 24
 TILE = 128  # pixels of one enlarged image
 GAP = 6
 _DPI = 144
@@ -23,17 +25,23 @@ _MARGIN = 10
 
 
 def grids(slug: str, sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt]) -> dict[str, bytes]:
-    """{file name: bytes}: one grid for each `PER_GRID` prompts that every sheet has."""
-    shared = min([len(prompts), *(sheet.count for sheet in sheets)])
-    made: dict[str, bytes] = {}
-    if not sheets:
-        return made
+    """{file name: bytes}: the first `PER_GRID` prompts that every sheet has, as one WebP without loss."""
+    chosen = range(min([PER_GRID, len(prompts), *(sheet.count for sheet in sheets)]))
+    if not sheets or not chosen:
+        return {}
     with drawing():
-        for number, start in enumerate(range(0, shared, PER_GRID), start=1):
-            chosen = range(start, min(start + PER_GRID, shared))
-            drawn = _draw(sheets, [prompts[index] for index in chosen], chosen)
-            made |= {f"grid-{slug}-{number}.{kind}": data for kind, data in drawn.items()}
-    return made
+        drawn = _draw(rows(sheets), [prompts[index] for index in chosen], chosen)
+    return {f"grid-{slug}-1.webp": drawn}
+
+
+def rows(sheets: Sequence[Sheet]) -> list[Sheet]:
+    """All sheets where they are few, else those of each method at its fewest steps; never more than `MOST_ROWS`."""
+    if len(sheets) <= MOST_ROWS:
+        return list(sheets)
+    fewest: dict[str, Sheet] = {}
+    for sheet in sorted(sheets, key=lambda item: item.record.cell.num_inference_steps):
+        fewest.setdefault(label(sheet.record.cell), sheet)
+    return list(fewest.values())[:MOST_ROWS]
 
 
 def enlarge(image: Pixels, side: int = TILE) -> Pixels:
@@ -66,7 +74,7 @@ def row_tops(sheets: Sequence[Sheet]) -> list[int]:
     return tops
 
 
-def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequence[int]) -> dict[str, bytes]:
+def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequence[int]) -> bytes:
     pixels = compose(sheets, chosen)
     captions = [textwrap.wrap(prompt.text, _CHARACTERS, max_lines=8, placeholder=" …") for prompt in prompts]
     head = max(len(lines) for lines in captions) * _LINE + _MARGIN
@@ -89,4 +97,6 @@ def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequ
         figure.text(right, y + 1 / height, label(cell), fontsize=8, weight="bold", ha="right", va="bottom")
         steps = steps_text(cell.num_inference_steps)
         figure.text(right, y - 2 / height, steps, fontsize=7, ha="right", va="top", color=FAINT)
-    return encode(figure, dpi=_DPI)
+    image = io.BytesIO()
+    rendered(figure, _DPI).save(image, format="webp", lossless=True, quality=100, method=4)
+    return image.getvalue()

@@ -54,12 +54,13 @@ def _latex_table(table: Table, title: str) -> str:
 def _latex_entry(entry: Entry) -> str:
     if entry.value is None:
         return "--"
-    value = _latex_number(entry.value)
+    value = latex_number(entry.value)
     value = rf"\textbf{{{value}}}" if entry.best else value
-    return value if entry.low_high is None else rf"{value} {{\scriptsize {_latex_number(entry.low_high)}}}"
+    return value if entry.low_high is None else rf"{value} {{\scriptsize {latex_number(entry.low_high)}}}"
 
 
-def _latex_number(text: str) -> str:
+def latex_number(text: str) -> str:
+    """`text` with minus signs instead of hyphens."""
     return text.replace("-", "$-$")
 
 

@@ -12,9 +12,13 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.errors import RecordError
 from bench.record import Record
+from bench.strips import SUFFIX
 
 Pixels = NDArray[np.uint8]
 """uint8 (H, W, 3) RGB."""
+
+SUFFIXES = (SUFFIX, ".png")
+"""What strips are called: as they are written, and as earlier versions wrote them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Sheet:
 
     record: Record
     pixels: Pixels
+    file: str = ""  # its name below `sheets/`
 
     @property
     def size(self) -> int:
@@ -70,18 +75,20 @@ def read_sheet(results: Path, record: Record) -> Sheet | None:
     Raises:
         RecordError: where the file is not a strip of square images.
     """
-    path = results / "sheets" / f"{record.cell.name}.png"
-    if not path.is_file():
+    folder = results / "sheets"
+    names = (f"{record.cell.name}{suffix}" for suffix in SUFFIXES)
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
         return None
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (OSError, UnidentifiedImageError) as error:
-        raise RecordError(f"{path}: not a readable PNG ({error}); run the cell again with --force") from error
+        raise RecordError(f"{path}: not a readable image ({error}); run the cell again with --force") from error
     if pixels.shape[1] % pixels.shape[0]:
         height, width = pixels.shape[:2]
         raise RecordError(f"{path}: {width}x{height} is no strip of square images; run the cell again with --force")
-    return Sheet(record, pixels)
+    return Sheet(record, pixels, path.name)
 
 
 def read_sheets(results: Path, records: tuple[Record, ...]) -> tuple[Sheet, ...]:

@@ -103,3 +103,9 @@ def test_images_before_prompts_are_counted_once() -> None:
     metric = Attributes(context())
     metric.update(MetricBatch(images=flat([200, 10]), prompts=prompts(2), features=None))
     assert metric.compute().n == metric.compute().n == 2  # asking twice changes nothing
+
+
+def test_the_judges_own_scores_are_kept_beside_the_wins() -> None:
+    found = feed(Preference(context(baseline=torch.tensor([90.0, 110.0]))), flat([100, 100])).compute()
+    assert found.per_image == (100.0, 0.0)
+    assert found.beside == {"preference_score": (100.0, 100.0)}

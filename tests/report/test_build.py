@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from bench.errors import UsageError
+from bench.errors import RecordError, UsageError
 from bench.report.build import build as build_report
 from bench.report.readme import BEGIN, END, update_readme
 
@@ -100,6 +100,10 @@ def test_check_fails_where_a_record_moved(small: Path, build: Callable[[Path], P
     data = json.loads(record.read_text())
     data["quantities"][0]["value"] += 0.5
     record.write_text(json.dumps(data))
+    with pytest.raises(RecordError, match=f"{record.name}: changed after it was written"):
+        build_report(small, out, check=True)
+    del data["digest"]  # as somebody who means it
+    record.write_text(json.dumps(data))
     assert build_report(small, out, check=True) == 1
 
 
@@ -135,60 +139,89 @@ def test_the_page_nests_and_its_ids_are_unique(page: Page):
         Page("<p><b>crossed</p></b>")
 
 
-def test_everything_the_page_points_at_is_there(page: Page, whole: Path):
-    links = page.attributes("href") + page.attributes("src")
-    styles = [style for style in page.attributes("style") if "url(" in style]
-    links += [style.split("url('")[1].split("')")[0] for style in styles]
-    assert len(styles) == 5
-    ids = set(page.attributes("id"))
-    for link in links:
-        parts = urlsplit(link)
-        assert not parts.scheme
-        assert not parts.netloc
-        if parts.path:
-            assert (whole / unquote(parts.path)).is_file(), link
-        else:
-            assert parts.fragment in ids, link
+def local_links(found: Page) -> list[str]:
+    return found.attributes("href") + found.attributes("src")
 
 
-def test_every_number_links_to_its_record(page: Page, whole: Path):
-    records = {f"results/records/{path.name}" for path in (whole / "results" / "records").glob("*.json")}
-    linked = [link for link in page.attributes("href") if link.startswith("results/records/")]
-    assert set(linked) == records
-    # 5 measured cells: 5 scores and latency in the first table, 4 costs in the second; each of the 7 has its record
-    assert len(linked) == 5 * 10 + 7 + 2
+def strips(found: Page) -> list[str]:
+    """What the image browsers of a page point at."""
+    data = [json.loads(words) for words in found.words if words.startswith('{"cells"')]
+    return [cell[2] for item in data for cell in item["cells"]]
+
+
+def test_everything_the_pages_point_at_is_there(whole: Path):
+    for path in [whole / "index.html", *sorted((whole / "methods").glob("*.html"))]:
+        found = Page(path.read_text(encoding="utf-8"))
+        assert found.open == []
+        shown = strips(found)
+        assert shown or path.name.startswith("broken")
+        for link in local_links(found) + shown:
+            parts = urlsplit(link)
+            assert not parts.scheme
+            assert not parts.netloc
+            target = path.parent / unquote(parts.path) if parts.path else path
+            assert target.is_file(), link
+            if parts.fragment:
+                assert parts.fragment in Page(target.read_text(encoding="utf-8")).attributes("id"), link
+
+
+def test_every_number_leads_to_its_record_and_its_command(page: Page, whole: Path):
+    linked = [link for link in page.attributes("href") if link.startswith("methods/") and "#cell-" in link]
+    # 5 measured cells: name, 5 scores and latency in the first table, name and 4 costs in the second; the 2 that were
+    # not measured stand in both tables and in the one of reasons
+    assert len(linked) == 5 * 12 + 2 * 3
+    records = set()
+    for link in set(linked):
+        name, anchor = link.split("#")
+        found = Page((whole / name).read_text(encoding="utf-8"))
+        assert anchor in found.attributes("id")
+        records |= {item for item in found.attributes("href") if "records/" in item}
+        if "broken" not in name:
+            assert "python -m bench run --methods" in " ".join(found.words)
+    assert records == {f"../results/records/{path.name}" for path in (whole / "results" / "records").glob("*.json")}
+
+
+def test_cells_that_were_not_measured_are_dashes_with_a_reason(page: Page, whole: Path):
+    text = (whole / "index.html").read_text(encoding="utf-8")
+    row = text.split('dir="auto">broken_one</a>')[1].split("</tr>")[0]
+    assert row.count("–") == 6
+    assert '<small class="reason">failed</small>' in row
+    assert "weights | of 50 % <b>lost</b>" in " ".join(page.words)
 
 
 def test_results_elsewhere_are_linked_relative_to_the_page(small: Path, tmp_path: Path):
     out = tmp_path / "elsewhere" / "report"
     assert build_report(small, out, check=False) == 0
     text = (out / "index.html").read_text(encoding="utf-8")
-    assert 'href="../../reports/results/records/add-1-' in text
     assert str(tmp_path) not in text
+    assert 'href="../../../reports/results/records/add-1-' in (out / "methods" / "add.html").read_text(encoding="utf-8")
 
 
 def test_prompts_are_text_whatever_they_hold(page: Page, whole: Path, make):
     raw = (whole / "index.html").read_text(encoding="utf-8")
     assert "<script>alert" not in raw
     assert "<b>lost</b>" not in raw
-    options = [attrs for tag, attrs in page.seen if tag == "option"]
+    options = [attrs for tag, attrs in page.seen if tag == "option" and "data-text" in attrs]
     assert [option["data-text"] for option in options] == list(make.PROMPTS)
     assert all(option["dir"] == "auto" for option in options)
-    assert sum(tag == "script" for tag, _ in page.seen) == 1
+    assert sum(tag == "script" for tag, _ in page.seen) == 2  # its own, and the data of the images
 
 
 def test_heads_of_columns_are_buttons_that_say_how_they_sort(page: Page):
     heads = [attrs for tag, attrs in page.seen if tag == "th" and "aria-sort" in attrs]
     buttons = [attrs for tag, attrs in page.seen if tag == "button" and "class" not in attrs]
-    assert len(heads) == len(buttons) == (2 + 6) + (2 + 4)
+    inside = [attrs for attrs in buttons if "aria-label" not in attrs]
+    assert len(heads) == (2 + 6) + (2 + 4) + 4
+    assert len(inside) >= len(heads)
     assert {attrs["data-first"] for attrs in heads} == {"ascending", "descending"}
 
 
-def test_the_page_says_that_it_is_no_fid_and_how_to_measure_again(page: Page):
+def test_the_page_says_that_it_is_no_fid_and_how_to_measure_again(page: Page, whole: Path):
     text = " ".join(page.words)
     assert "Not “FID”." in text
-    assert "python -m bench run --methods add --steps 1 --force" in text
     assert "at most 8 steps" in text
+    add = Page((whole / "methods" / "add.html").read_text(encoding="utf-8"))
+    assert "python -m bench run --methods add --steps 1 --force" in add.words
 
 
 def test_without_images_the_rest_is_built(small: Path, build: Callable[[Path], Path]):

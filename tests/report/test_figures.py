@@ -14,7 +14,7 @@ from bench.errors import RecordError
 from bench.report.display import display
 from bench.report.figures import figures, front, points
 from bench.report.frame import groups
-from bench.report.grids import GAP, TILE, compose, enlarge, grids, row_tops
+from bench.report.grids import GAP, TILE, compose, enlarge, grids, row_tops, rows
 from bench.report.sheets import Sheet, read_prompts, read_sheets
 from bench.report.style import TEACHERS, looks
 
@@ -82,11 +82,25 @@ def test_enlarging_makes_no_new_colours():
     assert np.array_equal(large, image.repeat(16, axis=0).repeat(16, axis=1))
 
 
-def test_a_grid_for_each_eight_prompts(make, tmp_path):
+def test_the_grid_shows_the_first_eight_prompts_without_loss(make, tmp_path):
     folder = make.write_results(tmp_path, [make.record("add", 1)], prompts=tuple(f"prompt {n}" for n in range(9)))
     found = groups([make.record("add", 1)])[0]
-    made = grids(found.slug, read_sheets(folder, found.measured), read_prompts(folder))
-    assert sorted(made) == [f"grid-shapes-{number}.{end}" for number in (1, 2) for end in ("png", "svg")]
+    (sheet,) = read_sheets(folder, found.measured)
+    (data,) = grids(found.slug, [sheet], read_prompts(folder)).values()
+    drawn = np.asarray(Image.open(io.BytesIO(data)))
+    assert drawn.shape[1] > 8 * TILE > drawn.shape[1] - 2 * TILE
+    colours = set(map(tuple, drawn.reshape(-1, 3)))
+    stored = sheet.pixels[:, : 8 * sheet.size].reshape(-1, 3)
+    assert set(map(tuple, stored)) <= colours
+
+
+def test_a_grid_of_many_cells_has_each_method_once_at_its_fewest_steps(make):
+    names = [f"method-{number:02}" for number in range(10)]
+    sheets = [Sheet(make.record(name, steps), strip([1])) for steps in (8, 1, 4) for name in names]
+    assert [(row.record.cell.method, row.record.cell.num_inference_steps) for row in rows(sheets)] == [
+        (name, 1) for name in names
+    ]
+    assert rows(sheets[:24]) == sheets[:24]
 
 
 def test_damaged_sheets_and_prompts_are_named(make, tmp_path):
@@ -97,7 +111,7 @@ def test_damaged_sheets_and_prompts_are_named(make, tmp_path):
     with pytest.raises(RecordError, match="12x8 is no strip"):
         read_sheets(folder, (record,))
     sheet.write_bytes(b"no picture")
-    with pytest.raises(RecordError, match="not a readable PNG"):
+    with pytest.raises(RecordError, match="not a readable image"):
         read_sheets(folder, (record,))
     (folder / "prompts.json").write_text('[{"id": "1"}]')
     with pytest.raises(RecordError, match="not a list of prompts"):

@@ -1,0 +1,70 @@
+"""Further sections join the page, and what anybody called a method or a suite stays text and stays in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.report import build as built
+from bench.report.frame import groups
+from bench.report.naming import safe_name
+from bench.report.sections import DataTable, Figure, Material, Prose, Section, Value
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def provide(material: Material) -> Section:
+    (first, *_) = material.groups[0].measured
+    frame = pd.DataFrame(
+        {
+            "Method": ["add", HOSTILE],
+            "Published": [23.45678, None],
+            "Ours": [
+                Value("9.00", "[8.6, 9.4]", sort=9.0, record=first.cell.name, mark="good"),
+                Value.missing("not in the paper"),
+            ],
+            "Images": [1000, np.nan],
+        }
+    )
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+    blocks = (DataTable(frame, "Published beside ours"), Prose("Said <b>plainly</b>."), Figure("drawn", "A drawing"))
+    return Section("paper", "The paper", "What it asks.", blocks, {"figures/drawn.svg": svg, "figures/drawn.png": b"p"})
+
+
+def test_a_section_is_shown_written_and_checked(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(built, "PROVIDERS", (lambda _: None, provide))
+    out = small.parent
+    assert built.build(small, out, check=False) == 0
+    text = (out / "index.html").read_text(encoding="utf-8")
+    assert '<a href="#paper">The paper</a>' in text
+    assert 'src="figures/drawn.svg"' in text
+    assert "23.46" in text
+    assert '<td data-value="9.0" class="good"><a href="methods/add.html#cell-add-1-' in text
+    assert '<span dir="auto">–</span><small class="reason">not in the paper</small>' in text
+    assert '<td data-value="1000.0"' in text
+    assert HOSTILE not in text
+    assert "<b>plainly</b>" not in text
+    assert built.build(small, out, check=True) == 0
+    (out / "figures" / "drawn.svg").write_bytes(b"other")
+    assert built.build(small, out, check=True) == 1
+
+
+def test_names_stay_in_their_folder(tmp_path: Path, make) -> None:
+    score = make.quantity(value=9.0, half=0.4)
+    methods = [HOSTILE, "../../out", "a/b", "A/B", "שלום", "x" * 300, "CON", ""]
+    records = [make.record(method, 1, (score,), suite="../../<suite>") for method in methods]
+    (group,) = groups(records)
+    assert safe_name(group.slug) == group.slug
+    assert "/" not in group.slug
+    names = [safe_name(method) for method in methods]
+    assert len({name.lower() for name in names}) == len(methods)
+    assert all(name.isascii() and 0 < len(name) < 100 and not name.startswith(".") for name in names)
+
+
+def test_ordinary_names_stay_as_they_are() -> None:
+    assert [safe_name(name) for name in ("add", "lcm-lora", "shapes-n1000-s0-cpu-float32-b50")] == [
+        "add", "lcm-lora", "shapes-n1000-s0-cpu-float32-b50",
+    ]  # fmt: skip
