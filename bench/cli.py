@@ -1,4 +1,4 @@
-"""The command line: `bench run | doctor | latency | report | reproduce | compare | health | panel | train | list`."""
+"""The command line: `bench run | doctor | latency | report | reproduce | compare | claims | ablate | ...`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,20 @@ import sys
 from collections.abc import Sequence
 
 from bench.cli_parser import Parser
-from bench.commands import compare, doctor, health, latency, listing, panel, report, reproduce, run, train
+from bench.commands import (
+    claims,
+    compare,
+    doctor,
+    health,
+    latency,
+    listing,
+    panel,
+    report,
+    reproduce,
+    run,
+    studies,
+    train,
+)
 from bench.errors import FewstepError
 
 EPILOG = """\
@@ -45,6 +58,6 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for module in (run, doctor, latency, report, reproduce, compare, health, panel, train, listing):
+    for module in (run, doctor, latency, report, reproduce, compare, claims, studies, health, panel, train, listing):
         module.add_parser(commands)
     return parser

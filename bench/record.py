@@ -42,12 +42,22 @@ class Cell:
     mode: str = "eager"  # how the networks are run, see bench.latency.modes
     family: str | None = None  # of released checkpoints; None: the suite's own
     off_recipe: bool = False  # it departs from the recipe of its model card, and was let through
+    ablation: str | None = None  # the row of the paper's Table 1 that its student is trained as
+    train_seed: int = 0  # the seed that its student was trained with
+    snapshot: str | None = None  # the share of its training after which the student was kept, such as 1/8
 
     @property
     def stated(self) -> dict[str, Any]:
         """Its fields as JSON data, without those that are at their default."""
         defaults = {item.name: item.default for item in fields(self) if item.default is not MISSING}
         return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
+
+    @property
+    def variant(self) -> str:
+        """What its student departs in from the one that the suite ships, in words; empty where it does not."""
+        seed = "" if self.train_seed == 0 else f"training seed {self.train_seed}"
+        kept = "" if self.snapshot is None else f"after {self.snapshot} of its training"
+        return ", ".join(part for part in (self.ablation, kept, seed) if part)
 
     @property
     def name(self) -> str:
@@ -57,6 +67,10 @@ class Cell:
         several = "" if self.images_per_prompt == 1 else f"-k{self.images_per_prompt}"
         digest = hashlib.sha256(json.dumps(self.stated, sort_keys=True).encode()).hexdigest()[:6]
         family = "" if self.family is None else f"-{self.family}"
+        ablation = "" if self.ablation is None else f"-{self.ablation}"
+        trained = "" if self.train_seed == 0 else f"-t{self.train_seed}"
+        kept = "" if self.snapshot is None else f"-of{self.snapshot.replace('/', '_')}"
+        family += ablation + trained + kept
         return f"{self.method}{family}-{self.num_inference_steps}{guidance}{seed}-n{self.limit}{several}-{digest}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from methods.names import NameTable
 
 RELEASED = "methods.released:Released"
@@ -67,3 +69,24 @@ METHODS = NameTable(
 def is_released(name: str) -> bool:
     """Whether a method has released weights alone, which belong to a family; nothing is trained here for it."""
     return name in METHODS.names() and METHODS.entry(name).target == RELEASED
+
+
+Role = Literal["baseline", "paper", "successor", "released", "other"]
+
+BASELINES = ("sdxl", "sdxl-euler", "sdxl-ddim", "sdxl-dpm", "sdxl-dpmpp", "sdxl-unipc")
+"""The teacher itself, by several samplers: it is trained once, whatever is compared with it."""
+
+PAPER = ("add", "lcm", "lcm-lora", "pd", "gd", "instaflow", "cfg-aware", "ufogen", "gan")
+"""The methods that the paper of this benchmark compares, ADD first."""
+
+SUCCESSORS = ("dmd2",)
+"""Later than that paper and no part of its comparison: shown apart, as rivals."""
+
+
+def role(name: str) -> Role:
+    """Where a method stands in the comparison of the paper; "other" for what is registered from outside."""
+    roles: dict[Role, tuple[str, ...]] = {"baseline": BASELINES, "paper": PAPER, "successor": SUCCESSORS}
+    for kind, names in roles.items():
+        if name in names:
+            return kind
+    return "released" if is_released(name) else "other"

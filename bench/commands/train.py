@@ -17,6 +17,7 @@ examples:
   bench train                     everything, from nothing
   bench train lcm add             two students, on the teacher that is there
   bench train teacher --out try   a teacher of your own
+  bench train add --seed 1        a student again, from another seed, in runs/train/seed-1
 
 a student of another teacher, on a folder of images with captions (docs/fullscale.md):
   bench train add --teacher stabilityai/stable-diffusion-xl-base-1.0 --data photos --gradient-checkpointing
@@ -27,7 +28,7 @@ a student of another teacher, on a folder of images with captions (docs/fullscal
 
 _ONLY_FULL_SCALE = (
     "data", "resolution", "batch_size", "accumulation", "steps", "dtype", "gradient_checkpointing", "learning_rate",
-    "features", "seed", "checkpoint_every", "plan_memory",
+    "features", "checkpoint_every", "plan_memory",
 )  # fmt: skip
 
 
@@ -48,6 +49,11 @@ def add_parser(commands: Subparsers) -> None:
         help="train teacher and students in N processes that share every batch (default: 1); on a\n"
         "CPU one process a core is faster than one with as many threads",
     )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, metavar="N",
+        help="of order, noise and new networks (default: 0); a student of the embedded suite is trained again\n"
+        "with another one, in a folder of its own, and what it needs is what is there",
+    )  # fmt: skip
     parser.add_argument("--no-limit", action="store_true", help="pack all students, however large the zoo becomes")
     _add_full_scale(parser)
     parser.set_defaults(main=main)
@@ -67,7 +73,6 @@ def _add_full_scale(parser: Parser) -> None:
     add("--gradient-checkpointing", action="store_true", default=None, help="compute activations twice, keep few")
     add("--learning-rate", type=float, metavar="X", help="of the student (default: the method's own)")
     add("--features", metavar="NAME", help="DINOv2 under ADD's discriminator (default: facebook/dinov2-small)")
-    add("--seed", type=int, metavar="N", help="of order, noise and new networks (default: 0)")
     add("--checkpoint-every", type=int, metavar="N", help="steps between checkpoints and sample grids (default: 500)")
     add("--plan-memory", action="store_true", default=None, help="print what memory each part needs, and stop")
 

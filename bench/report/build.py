@@ -24,10 +24,13 @@ from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
 from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
+from bench.report.studies import budget_section, claims_section
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
 
 PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
     *LEDGER,
+    claims_section,
+    budget_section,
     crossovers,
     diversity,
     drift,

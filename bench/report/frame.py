@@ -85,8 +85,9 @@ def series(cell: Cell) -> str:
 
 
 def method_name(cell: Cell) -> str:
-    """The method, with its family where it has one: `add`, `lcm@sdxl`."""
-    return cell.method if cell.family is None else f"{cell.method}@{cell.family}"
+    """The method, with its family where it has one and what its student departs in: `add`, `lcm@sdxl`."""
+    placed = cell.method if cell.family is None else f"{cell.method}@{cell.family}"
+    return f"{placed} [{cell.variant}]" if cell.variant else placed
 
 
 def steps_text(steps: int) -> str:
@@ -111,11 +112,13 @@ def load(results: Path) -> tuple[Record, ...]:
 def groups(records: Iterable[Record]) -> tuple[Group, ...]:
     """Split records into groups that may be compared, the largest first.
 
+    Ablations, further training seeds and students kept on the way stand in tables of their own, and are left out here.
+
     Raises:
         RecordError: where scores of one group differ in protocol, naming the field.
     """
     by_key: dict[GroupKey, list[Record]] = {}
-    for record in records:
+    for record in (record for record in records if not record.cell.variant):
         by_key.setdefault(_key(record.cell), []).append(record)
     alone = len(by_key) == 1
     found = [_group(key, members, alone) for key, members in by_key.items()]

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,20 +35,47 @@ WEIGHTS = "model.safetensors"
 MADE = "made.json"
 _LOSSES = "losses.csv"
 
+SEED_STRIDE = 1000
+"""Between the seeds of a training and those of its repetition, so that no two trainings share one."""
+
+SNAPSHOTS = ("1/8", "1/4", "1/2", "1/1")
+"""The shares of its steps after which a student is kept, for quality against training budget."""
+
 Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, float]]
 Grid = Callable[[Mapping[str, nn.Module]], Tensor]
+Student = Callable[[Mapping[str, nn.Module]], Mapping[str, Tensor]]
+
+
+def student_tensors(averages: Mapping[str, nn.Module]) -> Mapping[str, Tensor]:
+    """The averaged student, where something is trained that is called so."""
+    return averages["student"].state_dict() if "student" in averages else {}
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """One training folder: `<folder>/<stage>/` holds a stage's checkpoint, loss log, grids and finished weights."""
+    """One training folder: `<folder>/<stage>/` holds a stage's checkpoint, loss log, grids and finished weights.
+
+    With a `seed` the stages named in `repeated` are trained again from other seeds, below `<folder>/seed-<seed>/`; all
+    others are those of the folder.
+    """
 
     folder: Path
     console: Console
+    seed: int = 0
+    repeated: frozenset[str] = frozenset()
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""
-        return self.folder / name
+        again = self.seed and name.split("/")[0] in self.repeated
+        return self.folder / f"seed-{self.seed}" / name if again else self.folder / name
+
+    def seeded(self, config: TrainConfig) -> TrainConfig:
+        """`config` with the seed that it has in this repetition."""
+        return replace(config, seed=config.seed + SEED_STRIDE * self.seed)
+
+    def snapshot(self, name: str, share: str) -> Path:
+        """Where the student of stage `name` is kept as it was after `share` of its steps."""
+        return self.stage(name) / "snapshots" / f"{share.replace('/', '-')}.safetensors"
 
     def finished(self, name: str) -> bool:
         """Whether a stage has written its weights."""
@@ -60,7 +88,9 @@ class Workshop:
             WeightsError: where the stage has not been trained.
         """
         if not self.finished(name):
-            raise WeightsError(f"{name} is not trained yet; run `python -m bench train {name} --out {self.folder}`")
+            seed = f" --seed {self.seed}" if self.seed else ""
+            command = f"python -m bench train {name.split('/')[0]} --out {self.folder}{seed}"
+            raise WeightsError(f"{name} is not trained yet; run `{command}`")
         return load_file(self.stage(name) / WEIGHTS)
 
     def finish(self, name: str, tensors: Mapping[str, Tensor], made: Mapping[str, Any]) -> None:
@@ -86,10 +116,12 @@ class Workshop:
         measure_every: int = 500,
         compute: Compute = Compute(),  # noqa: B008  (frozen)
         enlarged: int = 3,
+        student: Student | None = student_tensors,
     ) -> tuple[Mapping[str, nn.Module], dict[str, Any]]:
         """Train to the end, going on from a checkpoint; the averaged networks and the note of what made them.
 
-        `enlarged` is the scale of the sample grids.
+        `enlarged` is the scale of the sample grids. `student` gives the tensors that are kept of the averages after
+        each share of `SNAPSHOTS`; None keeps none.
         """
         folder = self.stage(name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +135,8 @@ class Workshop:
                     continue  # the first process logs and measures for all
                 if log.step % LOG_EVERY == 0:
                     self._write_losses(folder, log)
+                if student is not None:
+                    self._keep(name, log, config.steps, student)
                 if log.step % measure_every == 0 or log.step == config.steps:
                     measured = measure(log.averages) if measure else {}
                     self._write_measures(folder, log, measured)
@@ -140,6 +174,18 @@ class Workshop:
                     self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s ({spent:.0f} s now) {text}")
 
             yield advance
+
+    def _keep(self, name: str, log: Log, steps: int, student: Student) -> None:
+        """Keep the student where this step completes a share of its training; the metadata says what it had taken."""
+        for share in (share for share in SNAPSHOTS if log.step == max(1, round(steps * Fraction(share)))):
+            tensors = student(log.averages)
+            if tensors:
+                path = self.snapshot(name, share)
+                path.parent.mkdir(exist_ok=True)
+                partial = path.with_suffix(".partial")
+                whole = {key: value.detach().contiguous() for key, value in tensors.items()}
+                save_file(whole, partial, {"step": str(log.step), "steps": str(steps), "seconds": f"{log.seconds:.3f}"})
+                partial.replace(path)
 
     def _write_losses(self, folder: Path, log: Log) -> None:
         path = folder / _LOSSES

@@ -89,8 +89,11 @@ class AddObjective(Objective):
         conditions = self._conditions(batch)
         self._played = _Played([depth.detach() for depth in tokens], conditions)
         adversarial = hinge_generator(self.discriminator(tokens, conditions))
-        distill = self.distillation_loss(x0_student, fake, batch["condition"], draws)
-        return {"adversarial": adversarial, "distill": self.recipe.distill_weight * distill}
+        losses = {"adversarial": self.recipe.adversarial_weight * adversarial} if self.recipe.adversarial_weight else {}
+        if self.recipe.distill_weight:
+            distill = self.distillation_loss(x0_student, fake, batch["condition"], draws)
+            losses["distill"] = self.recipe.distill_weight * distill
+        return losses
 
     def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         """On the sample that the student's losses were just computed from."""

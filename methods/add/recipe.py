@@ -22,7 +22,8 @@ class AddRecipe:
     """Above the line what the paper gives, below it what it leaves open and why we chose what we did.
 
     Given by the paper:
-        distill_weight: lambda, 2.5 in all its experiments.
+        distill_weight: lambda, 2.5 in all its experiments; 0 leaves out the term, and with it the teacher.
+        adversarial_weight: of the adversarial term, 1; 0 leaves it out, and the discriminator plays unheard.
         r1_gamma: gamma, on each head's input features.
         weighting: "exponential" c(t) = alpha_t, falling with noise (its ablations); "sds" c(t) = alpha_t / (2 sigma_t)
             w(t); "nfsd" the same c(t) with the noise estimate of arXiv 2310.17590 (see `methods.add.distillation`).
@@ -64,6 +65,7 @@ class AddRecipe:
     """
 
     distill_weight: float = 2.5
+    adversarial_weight: float = 1.0
     r1_gamma: float = 1e-5
     weighting: Weighting = "exponential"
     features: str = "dinov2-small"
@@ -104,10 +106,19 @@ class AddRecipe:
             _check("augmentation", name, get_args(Augmentation))
         if not self.student_timesteps or min(self.student_timesteps) < 0:
             raise ValueError(f"student_timesteps must be timesteps of 0 or more, got {self.student_timesteps}")
+        if self.distill_weight < 0 or self.adversarial_weight < 0 or not self.distill_weight + self.adversarial_weight:
+            raise ValueError("distill_weight and adversarial_weight must be 0 or more, and one of them more than 0")
         if self.teacher_steps < 1:
             raise ValueError(f"teacher_steps must be 1 or more, got {self.teacher_steps}")
         if self.weighting == "nfsd" and self.teacher_steps > 1:
             raise ValueError("weighting 'nfsd' is defined by one noise estimate; use teacher_steps=1")
+
+    @property
+    def teacher_evaluations(self) -> int:
+        """Of a training image: guided steps, or the three passes of a noise-free score; none without the term."""
+        if not self.distill_weight:
+            return 0
+        return 3 if self.weighting == "nfsd" else 2 * self.teacher_steps
 
     def training(self, *, steps: int, batch_size: int, seed: int, **changes: Any) -> TrainConfig:
         """The loop's configuration with this recipe's optimiser, rates and average; `changes` are other fields."""

@@ -196,9 +196,7 @@ def build_pipeline(
     transformers would keep half precision where diffusers would not.
     """
     words, vae, encoders = _shared_parts(folder, shared, scaling_factor)
-    projection = unet_tensors.get("time_embedding.cond_proj.weight")
-    unet = make_unet(time_cond_proj_dim=None if projection is None else projection.shape[1])
-    unet.load_state_dict(unet_tensors)
+    unet = _unet_of(unet_tensors)
     with quiet_libraries():
         stock_pipeline(vae, words, encoders, unet).save_pretrained(folder)
     if lora is not None:
@@ -223,6 +221,15 @@ def build_gan(
         GanPipeline(vae, *encoders, words, words, generator).save_pretrained(folder)
     write_recipe(folder, recipe)
     write_manifest(folder, GAN_FAMILY)
+
+
+def _unet_of(tensors: Mapping[str, Tensor]) -> Any:
+    """The UNet of these tensors, whose shapes say how wide it is and whether it takes a guidance scale."""
+    projection = tensors.get("time_embedding.cond_proj.weight")
+    widths = (len(tensors["conv_in.weight"]), len(tensors["mid_block.resnets.0.conv1.weight"]))
+    unet = make_unet(widths, time_cond_proj_dim=None if projection is None else projection.shape[1])
+    unet.load_state_dict(tensors)
+    return unet
 
 
 def _shared_parts(

@@ -12,6 +12,7 @@ LATENT_CHANNELS = 8
 LATENT_SIZE = words.IMAGE_SIZE // 4
 TEXT_WIDTHS = (64, 80)
 POOLED_WIDTH = 80
+UNET_WIDTHS = (64, 80)
 ADDITION_TIME_EMBED_DIM = 8
 MAX_TOKENS = 24
 
@@ -54,7 +55,7 @@ def make_text_encoders(vocabulary_size: int, bos: int, eos: int) -> tuple[CLIPTe
     return CLIPTextModel(first), CLIPTextModelWithProjection(second)
 
 
-def make_unet(widths: tuple[int, int] = (64, 80), time_cond_proj_dim: int | None = None) -> UNet2DConditionModel:
+def make_unet(widths: tuple[int, int] = UNET_WIDTHS, time_cond_proj_dim: int | None = None) -> UNet2DConditionModel:
     """The denoiser; `time_cond_proj_dim` adds the input for an embedded guidance scale."""
     return UNet2DConditionModel(
         sample_size=LATENT_SIZE,

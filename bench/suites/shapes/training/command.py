@@ -18,6 +18,8 @@ from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.eyes import EYES, eye_trainer
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
 from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
+from bench.suites.shapes.training.second_teacher import train_second_teacher
+from bench.suites.shapes.training.seeds import SEEDED, workshop
 from bench.suites.shapes.training.stages import train_teacher, train_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE, train_add
 from bench.suites.shapes.training.students.cfg_aware import train_cfg_aware
@@ -64,6 +66,9 @@ STAGES: dict[str, Stage] = {
     },
     "vae": Stage("generator: the autoencoder", (), train_vae),
     "teacher": Stage("generator: text encoders and UNet, SDXL in miniature", ("vae",), train_teacher, True),
+    "teacher-small": Stage(
+        "a second teacher of another size, for the ablations", ("teacher",), train_second_teacher, True, False
+    ),
     "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
     "add": Stage("student: adversarial diffusion distillation", ("teacher", ADD_RECIPE.features), train_add, True),
     "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
@@ -85,12 +90,13 @@ def main(args: argparse.Namespace) -> int:
     """Train the targets, each after what it needs; stages that are finished are left as they are."""
     console = Console(stderr=True)
     folder = args.out or DEFAULT_FOLDER
-    shop = Workshop(folder, console)
+    shop = workshop(folder, console, args.seed or 0)
     if args.list:
         _print_list(shop)
         return 0
     targets = args.targets or [*(name for name, stage in STAGES.items() if stage.by_default), PACK]
-    order = _ordered(targets)
+    order = ordered(targets)
+    _check_seed(targets, shop.seed)
     if args.processes < 1:
         raise UsageError(f"--processes {args.processes}: at least 1")
     if args.threads is not None:
@@ -99,7 +105,7 @@ def main(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     with process_group() as share:
         for name in order:
-            _train(shop, name, args.processes, share)
+            train_stage(shop, name, args.processes, share)
         if share.rank:
             return 0
     if PACK in targets:
@@ -108,7 +114,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _train(shop: Workshop, name: str, processes: int, share: Share) -> None:
+def train_stage(shop: Workshop, name: str, processes: int, share: Share) -> None:
     """Train a stage unless it is finished: here, or in processes of its own that share each batch."""
     stage = STAGES[name]
     if shop.finished(name):
@@ -135,6 +141,8 @@ def _launch(shop: Workshop, name: str, processes: int) -> None:
     threads = max(1, torch.get_num_threads() // processes)
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = ["bench", "train", name, "--out", str(shop.folder), "--threads", str(threads)]
+    if shop.seed:
+        command += ["--seed", str(shop.seed)]
     made = subprocess.run(
         [sys.executable, "-m", *launcher, "-m", *command],
         env=os.environ | {"OMP_NUM_THREADS": str(threads)},
@@ -144,7 +152,16 @@ def _launch(shop: Workshop, name: str, processes: int) -> None:
         raise FewstepError(f"training {name} in {processes} processes ended with {made.returncode}; see above")
 
 
-def _ordered(targets: list[str]) -> list[str]:
+def _check_seed(targets: list[str], seed: int) -> None:
+    """Raise UsageError for a seed that is not possible, or a target that has no repetitions."""
+    if seed < 0:
+        raise UsageError(f"--seed {seed}: 0 or more")
+    if seed and (wrong := [name for name in targets if name not in SEEDED]):
+        known = ", ".join(sorted(SEEDED))
+        raise UsageError(f"--seed {seed}: {wrong[0]} is trained once; there are repetitions of {known}")
+
+
+def ordered(targets: list[str]) -> list[str]:
     """The stages to train: the targets and all they need, in the fixed order.
 
     Raises:

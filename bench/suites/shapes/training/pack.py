@@ -17,6 +17,7 @@ from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.students.cfg_aware import CFG_AWARE_GUIDANCE_SCALE
+from bench.suites.shapes.training.students.common import SHARED, below
 from bench.suites.shapes.training.students.gd import GD_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
@@ -39,7 +40,6 @@ TEACHER_GUIDANCE_SCALE = 2.5
 
 BASELINE_STEPS = 25
 _SLICE = 50  # as `bench run` slices by default, so that the baseline is the very images it is compared with
-_SHARED = ("text_encoder", "text_encoder_2")
 
 RECIPES = {
     "teacher": Recipe(
@@ -79,15 +79,15 @@ def pack_zoo(shop: Workshop, folder: Path, limit: int | None = LIMIT_BYTES) -> N
     teacher = shop.weights("teacher")
     files: dict[str, dict[str, Tensor]] = {
         "vae": shop.weights("vae"),
-        "teacher": _below(teacher, "unet."),
-        **{part: _below(teacher, f"{part}.") for part in _SHARED},
+        "teacher": below(teacher, "unet."),
+        **{part: below(teacher, f"{part}.") for part in SHARED},
         "recogniser": shop.weights("recogniser"),
         "clip": shop.weights("clip"),
         "preference": {k: v for k, v in shop.weights("preference").items() if not k.startswith("text_")},
     }
     students, left_out = students_that_fit(shop, _bytes(files), math.inf if limit is None else limit)
     files |= students
-    made = {name: _note(shop, name) for name in (*files, *_SHARED)}
+    made = {name: _note(shop, name) for name in (*files, *SHARED)}
     checkpoints = assembled(students)
     scaling_factor = float(_note(shop, "teacher")["scaling_factor"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,15 +105,15 @@ def students_that_fit(
     fitting: dict[str, dict[str, Tensor]] = {}
     left_out: dict[str, LeftOut] = {}
     for name in STUDENTS:
-        if not shop.finished(_stage(name)):
+        if not shop.finished(stage_of_checkpoint(name)):
             continue
-        tensors = shop.weights(_stage(name))
+        tensors = shop.weights(stage_of_checkpoint(name))
         if used + _bytes({name: tensors}) <= limit:
             fitting[name] = tensors
             used += _bytes({name: tensors})
         else:
             target = training_target(name)
-            trained = target if shop.finished(target) else _stage(name)
+            trained = target if shop.finished(target) else stage_of_checkpoint(name)
             left_out[name] = LeftOut(target, float(_note(shop, trained)["seconds"]))
     return fitting, left_out
 
@@ -136,7 +136,7 @@ def assembled(students: Iterable[str]) -> dict[str, Checkpoint]:
     return made
 
 
-def _stage(name: str) -> str:
+def stage_of_checkpoint(name: str) -> str:
     """The training stage of a student's weights."""
     return stage_of(int(name.removeprefix("pd-"))) if name.startswith("pd-") else name
 
@@ -165,12 +165,8 @@ def _request(prompts: list[Prompt], start: int, seed: int) -> SampleRequest:
     )
 
 
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
 def _note(shop: Workshop, name: str) -> dict[str, Any]:
     """What made a file; the text encoders were trained with the teacher."""
-    path = shop.stage("teacher" if name in _SHARED else _stage(name)) / MADE
+    path = shop.stage("teacher" if name in SHARED else stage_of_checkpoint(name)) / MADE
     note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return note

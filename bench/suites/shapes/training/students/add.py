@@ -65,21 +65,22 @@ START = "add/start"
 
 def train_add(shop: Workshop) -> None:
     """Adversarial diffusion distillation with one of the suite's eyes as the discriminator's features."""
-    torch.manual_seed(ADD.seed)
+    config = shop.seeded(ADD)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     vae = load_vae(shop)
     start, begun = _started(shop, teacher)
-    batches = Conditioned(latents(shop, ADD.batch_size, ADD.seed), teacher, with_pixels=True)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=True)
     vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
     features = load_features(shop, ADD_RECIPE.features)
     objective = AddObjective(denoiser(start), denoiser(teacher.unet), vae, features, ADD_RECIPE)
     grid = _grid(shop, teacher, batches)
-    averages, made = shop.run("add", objective, batches, ADD, data=data_note(ADD), grid=grid, measure_every=100)
-    images = ADD.steps * ADD.batch_size
+    averages, made = shop.run("add", objective, batches, config, data=data_note(config), grid=grid, measure_every=100)
+    images = config.steps * config.batch_size
     totals = {
         "seconds": round(made["seconds"] + begun["seconds"], 1),
         "images": images + begun["images"],
-        "teacher_evaluations": 2 * images * ADD_RECIPE.teacher_steps + begun["teacher_evaluations"],
+        "teacher_evaluations": images * ADD_RECIPE.teacher_evaluations + begun["teacher_evaluations"],
     }
     note = {**made, **totals, "recipe": vars(ADD_RECIPE), "start": begun}
     shop.finish("add", averages["student"].state_dict(), note)
@@ -91,13 +92,14 @@ def _started(shop: Workshop, teacher: Teacher) -> tuple[UNet2DConditionModel, di
     finished = shop.finished(START)
     wait_for_all()  # so that all processes saw the same
     if not finished:
+        config = shop.seeded(ADD_START)
         objective = StartObjective(denoiser(student), denoiser(teacher.unet), ADD_RECIPE)
-        batches = Conditioned(latents(shop, ADD_START.batch_size, ADD_START.seed), teacher, with_pixels=False)
+        batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
         grid = _grid(shop, teacher, batches)
         networks, made = shop.run(
-            START, objective, batches, ADD_START, data=data_note(ADD_START), grid=grid, measure_every=100
+            START, objective, batches, config, data=data_note(config), grid=grid, measure_every=100, student=None
         )
-        images = ADD_START.steps * ADD_START.batch_size
+        images = config.steps * config.batch_size
         counted = {"images": images, "teacher_evaluations": 2 * images}
         shop.finish(START, networks["student"].state_dict(), {**made, **counted})
         wait_for_all()

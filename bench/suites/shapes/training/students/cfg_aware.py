@@ -35,11 +35,12 @@ TEACHER_EVALUATIONS = 4
 
 def train_cfg_aware(shop: Workshop) -> None:
     """Sixteen guided steps into eight guided ones."""
-    torch.manual_seed(CFG_AWARE.seed)
+    config = shop.seeded(CFG_AWARE)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     student = copy.deepcopy(teacher.unet).requires_grad_(True)
     objective = CfgAwareObjective(denoiser(student), denoiser(teacher.unet), CFG_AWARE_RECIPE)
-    batches = Conditioned(latents(shop, CFG_AWARE.batch_size, CFG_AWARE.seed), teacher, with_pixels=False)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
@@ -47,8 +48,8 @@ def train_cfg_aware(shop: Workshop) -> None:
         return sample_rows(pipe, (CFG_AWARE_RECIPE.student_steps,), CFG_AWARE_GUIDANCE_SCALE)
 
     averages, made = shop.run(
-        "cfg-aware", objective, batches, CFG_AWARE, data=data_note(CFG_AWARE), grid=grid, measure_every=200
+        "cfg-aware", objective, batches, config, data=data_note(config), grid=grid, measure_every=200
     )
-    images = CFG_AWARE.steps * CFG_AWARE.batch_size
+    images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}
     shop.finish("cfg-aware", averages["student"].state_dict(), {**made, **counted, "recipe": vars(CFG_AWARE_RECIPE)})

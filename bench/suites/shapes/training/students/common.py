@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,7 +24,15 @@ from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch
 
+SHARED = ("text_encoder", "text_encoder_2")
+"""Parts of the teacher that all pipelines have alike."""
+
 _SAMPLES = 24
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of one part, without its prefix."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def load_teacher(shop: Workshop) -> Teacher:

@@ -44,7 +44,7 @@ def dmd2_trainer(student_steps: int) -> Callable[[Workshop], None]:
 
 
 def _train(shop: Workshop, student_steps: int) -> None:
-    config, recipe = DMD2_TRAINING[student_steps], replace(DMD2_RECIPE, steps=student_steps)
+    config, recipe = shop.seeded(DMD2_TRAINING[student_steps]), replace(DMD2_RECIPE, steps=student_steps)
     torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     student = copy.deepcopy(teacher.unet).requires_grad_(True)

@@ -31,9 +31,10 @@ _SAMPLES = 24
 
 def train_gan(shop: Workshop) -> None:
     """The teacher lends its text encoders and its decoder; its UNet is never asked."""
-    torch.manual_seed(GAN.seed)
+    config = shop.seeded(GAN)
+    torch.manual_seed(config.seed)
     teacher, vae = load_teacher(shop), load_vae(shop)
-    batches = Conditioned(latents(shop, GAN.batch_size, GAN.seed), teacher, with_pixels=True)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=True)
     vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
     generator = make_style_generator()
     features = load_features(shop, GAN_RECIPE.features)
@@ -47,11 +48,16 @@ def train_gan(shop: Workshop) -> None:
         prompts = captions(make_scenes("validation", range(_SAMPLES)))
         return torch.cat([_sample(pipe, prompts, psi) for psi in GRID_PSI])
 
-    averages, made = shop.run("gan", objective, batches, GAN, data=data_note(GAN), grid=grid)
-    average = cast(StyleGenerator, averages["student"])
-    average.measure_mean_style()
-    counted = {"images": GAN.steps * GAN.batch_size, "teacher_evaluations": 0}
-    shop.finish("gan", average.state_dict(), {**made, **counted, "recipe": vars(GAN_RECIPE)})
+    averages, made = shop.run("gan", objective, batches, config, data=data_note(config), grid=grid, student=_measured)
+    counted = {"images": config.steps * config.batch_size, "teacher_evaluations": 0}
+    shop.finish("gan", _measured(averages), {**made, **counted, "recipe": vars(GAN_RECIPE)})
+
+
+def _measured(networks: Mapping[str, nn.Module]) -> Mapping[str, Tensor]:
+    """The generator with the mean that truncation goes to."""
+    network = cast(StyleGenerator, networks["student"])
+    network.measure_mean_style()
+    return network.state_dict()
 
 
 def _sample(pipe: GanPipeline, prompts: list[str], psi: float) -> Tensor:

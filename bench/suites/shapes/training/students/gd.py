@@ -33,18 +33,19 @@ TEACHER_EVALUATIONS = 2
 
 def train_gd(shop: Workshop) -> None:
     """One network for all guidance scales of the range, from the teacher with an input more."""
-    torch.manual_seed(GD.seed)
+    config = shop.seeded(GD)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     unet = with_guidance_input(teacher.unet, LCM_GUIDANCE_EMBEDDING)
     objective = GdObjective(denoiser(unet), denoiser(teacher.unet), GD_RECIPE)
-    batches = Conditioned(latents(shop, GD.batch_size, GD.seed), teacher, with_pixels=False)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
         pipe.scheduler = make_scheduler(pipe.scheduler.config, GuidanceDistillation.default_recipe)
         return sample_rows(pipe, (4, 8), GD_GUIDANCE_SCALE)
 
-    averages, made = shop.run("gd", objective, batches, GD, data=data_note(GD), grid=grid, measure_every=200)
-    images = GD.steps * GD.batch_size
+    averages, made = shop.run("gd", objective, batches, config, data=data_note(config), grid=grid, measure_every=200)
+    images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}
     shop.finish("gd", averages["student"].state_dict(), {**made, **counted, "recipe": vars(GD_RECIPE)})

@@ -51,7 +51,8 @@ _REFLOW_STEPS = (1, 8)
 def train_instaflow(shop: Workshop) -> None:
     """All four parts; those that are finished are left as they are."""
     teacher = load_teacher(shop)
-    batches = latents(shop, REFLOW.batch_size, REFLOW.seed)
+    reflow, distill = shop.seeded(REFLOW), shop.seeded(DISTILL)
+    batches = latents(shop, reflow.batch_size, reflow.seed)
     recipe = INSTAFLOW_RECIPE
     guided = partial(
         teacher_images, denoiser(teacher.unet),
@@ -61,7 +62,7 @@ def train_instaflow(shop: Workshop) -> None:
     if not _finished(shop, "instaflow/reflow"):
         unet = copy.deepcopy(teacher.unet).requires_grad_(True)
         _train(
-            shop, "instaflow/reflow", ReflowObjective(_flow(unet)), REFLOW, first, teacher, batches, _REFLOW_STEPS,
+            shop, "instaflow/reflow", ReflowObjective(_flow(unet)), reflow, first, teacher, batches, _REFLOW_STEPS,
             seconds_before=first.seconds(),
         )  # fmt: skip
     reflowed = _flow(_student(shop, "instaflow/reflow"))
@@ -69,7 +70,7 @@ def train_instaflow(shop: Workshop) -> None:
     second = _pairs(shop, "instaflow/flow-pairs", "instaflow/reflow", captions_of(batches, teacher), straight)
     unet = copy.deepcopy(reflowed.unet).requires_grad_(True)
     _train(
-        shop, "instaflow", FlowDistillationObjective(_flow(unet), recipe), DISTILL, second, teacher, batches, (1,),
+        shop, "instaflow", FlowDistillationObjective(_flow(unet), recipe), distill, second, teacher, batches, (1,),
         seconds_before=_seconds(shop, "instaflow/reflow") + second.seconds(),
     )  # fmt: skip
 
@@ -86,9 +87,9 @@ def budget() -> dict[str, int]:
 def _pairs(
     shop: Workshop, name: str, source: str, conditions: Callable[[Tensor], Condition], sampler: Sampler
 ) -> PairFolder:
-    """A set of pairs, computed unless it is there; it belongs to the weights that made it."""
+    """A set of pairs, computed unless it is there; it belongs to the weights that made it, whichever the seed."""
     digest = sha256(shop.stage(source) / WEIGHTS)[:12]
-    pairs = PairFolder(shop.stage(name) / f"{digest}-{INSTAFLOW_RECIPE.pairs}", INSTAFLOW_RECIPE.pairs)
+    pairs = PairFolder(shop.folder / name / f"{digest}-{INSTAFLOW_RECIPE.pairs}", INSTAFLOW_RECIPE.pairs)
     pairs.write(shop, conditions, sampler)
     return pairs
 

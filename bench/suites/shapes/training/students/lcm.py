@@ -37,20 +37,25 @@ LCM = TrainConfig(
 LCM_RECIPE = LcmRecipe(w_min=0.5, w_max=3.0)
 LCM_GUIDANCE_SCALE = 2.5
 LCM_GUIDANCE_EMBEDDING = 64
+TEACHER_EVALUATIONS = 2
+"""A training image: with the caption and without."""
 
 
 def train_lcm(shop: Workshop) -> None:
     """Latent consistency distillation with embedded guidance."""
-    torch.manual_seed(LCM.seed)
+    config = shop.seeded(LCM)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     unet = with_guidance_input(teacher.unet, LCM_GUIDANCE_EMBEDDING)
     objective = LcmObjective(denoiser(unet), denoiser(teacher.unet), LCM_RECIPE)
-    batches = Conditioned(latents(shop, LCM.batch_size, LCM.seed), teacher, with_pixels=False)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
         pipe.scheduler = make_scheduler(pipe.scheduler.config, LCM_METHOD.default_recipe)
         return sample_rows(pipe, (1, 4), LCM_GUIDANCE_SCALE)
 
-    averages, made = shop.run("lcm", objective, batches, LCM, data=data_note(LCM), grid=grid, measure_every=200)
-    shop.finish("lcm", averages["student"].state_dict(), {**made, "recipe": vars(LCM_RECIPE)})
+    averages, made = shop.run("lcm", objective, batches, config, data=data_note(config), grid=grid, measure_every=200)
+    images = config.steps * config.batch_size
+    counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}
+    shop.finish("lcm", averages["student"].state_dict(), {**made, **counted, "recipe": vars(LCM_RECIPE)})

@@ -35,26 +35,29 @@ LCM_LORA_RECIPE = LcmRecipe(w_min=_W, w_max=_W)
 
 def train_lcm_lora(shop: Workshop) -> None:
     """Only the adapter learns, is averaged and is stored."""
-    torch.manual_seed(LCM_LORA.seed)
+    config = shop.seeded(LCM_LORA)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     unet = copy.deepcopy(teacher.unet)
     add_lora(unet, LORA_RANK)
     objective = LcmObjective(denoiser(unet), denoiser(teacher.unet), LCM_LORA_RECIPE)
-    batches = Conditioned(latents(shop, LCM_LORA.batch_size, LCM_LORA.seed), teacher, with_pixels=False)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, copy.deepcopy(teacher.unet), batches.latents.scaling_factor)
-        plug_in(pipe, as_adapter(networks["student"]).tensors())
+        plug_in(pipe, _adapter(networks))
         return sample_rows(pipe, (1, 4), 0.0)
 
     averages, made = shop.run(
-        "lcm-lora", objective, batches, LCM_LORA, data=data_note(LCM_LORA), grid=grid, measure_every=200
+        "lcm-lora", objective, batches, config, data=data_note(config), grid=grid, measure_every=200, student=_adapter
     )
-    images = LCM_LORA.steps * LCM_LORA.batch_size
+    images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": 2 * images, "rank": LORA_RANK}
-    shop.finish(
-        "lcm-lora", as_adapter(averages["student"]).tensors(), {**made, **counted, "recipe": vars(LCM_LORA_RECIPE)}
-    )
+    shop.finish("lcm-lora", _adapter(averages), {**made, **counted, "recipe": vars(LCM_LORA_RECIPE)})
+
+
+def _adapter(networks: Mapping[str, nn.Module]) -> Mapping[str, Tensor]:
+    return as_adapter(networks["student"]).tensors()
 
 
 def plug_in(pipe: StableDiffusionXLPipeline, tensors: Mapping[str, Tensor]) -> None:

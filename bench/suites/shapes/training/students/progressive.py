@@ -73,7 +73,8 @@ def stage_of(student_steps: int) -> str:
 
 def _train_round(shop: Workshop, teacher: Teacher, this_round: Round, before: str | None) -> None:
     """One round; `before` is the stage whose student is the teacher, None for the guided teacher itself."""
-    config = replace(PD, steps=PD_STEPS[this_round.student_steps], seed=PD.seed + this_round.student_steps)
+    steps = PD_STEPS[this_round.student_steps]
+    config = shop.seeded(replace(PD, steps=steps, seed=PD.seed + this_round.student_steps))
     unet = teacher.unet if before is None else _student(shop, before)
     student = copy.deepcopy(unet).requires_grad_(True)
     objective = PdObjective(denoiser(student), denoiser(unet), this_round, PD_RECIPE.weighting)

@@ -30,17 +30,18 @@ UFOGEN = UFOGEN_RECIPE.training(steps=1500, batch_size=64, seed=49, checkpoint_e
 
 def train_ufogen(shop: Workshop) -> None:
     """Generator and discriminator both start from the teacher's weights; the teacher itself is never asked."""
-    torch.manual_seed(UFOGEN.seed)
+    config = shop.seeded(UFOGEN)
+    torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
     student, judge = (copy.deepcopy(teacher.unet).requires_grad_(True) for _ in range(2))
     objective = UfoGenObjective(denoiser(student), UNetDiscriminator(denoiser(judge)), UFOGEN_RECIPE)
-    batches = Conditioned(latents(shop, UFOGEN.batch_size, UFOGEN.seed), teacher, with_pixels=False)
+    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
         pipe.scheduler = make_scheduler(pipe.scheduler.config, UFOGen.default_recipe)
         return sample_rows(pipe, (1, 4), 0.0)
 
-    averages, made = shop.run("ufogen", objective, batches, UFOGEN, data=data_note(UFOGEN), grid=grid)
-    counted = {"images": UFOGEN.steps * UFOGEN.batch_size, "teacher_evaluations": 0}
+    averages, made = shop.run("ufogen", objective, batches, config, data=data_note(config), grid=grid)
+    counted = {"images": config.steps * config.batch_size, "teacher_evaluations": 0}
     shop.finish("ufogen", averages["student"].state_dict(), {**made, **counted, "recipe": vars(UFOGEN_RECIPE)})

@@ -1,0 +1,127 @@
+"""What a student had taken of the three currencies when it was kept, and its scores then.
+
+Of a training of several parts a snapshot is of the last part; what came before is counted in full: the start of ADD,
+the earlier rounds of progressive distillation, the pairs and the reflow of InstaFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from rich.console import Console
+from safetensors import safe_open
+
+from bench.claims.ablations import METRICS, PROMPTS
+from bench.record import Record
+from bench.studies.ablate import Places
+from bench.studies.measuring import Measurement, Student, measure, study_cell
+from bench.suites.shapes.training.assemble import assemble
+from bench.suites.shapes.training.pack import stage_of_checkpoint
+from bench.suites.shapes.training.seeds import workshop
+from bench.suites.shapes.zoo import training_target
+from bench.training.workshop import MADE, SNAPSHOTS, Workshop
+from methods.registry import METHODS, PAPER, SUCCESSORS
+
+FEWEST_STEPS = {"gd": 4, "cfg-aware": 8}
+"""At which a student is measured, where that is not 1."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The three currencies."""
+
+    seconds: float
+    images: float
+    teacher_evaluations: float
+
+    def less(self, other: Spent) -> Spent:
+        """What is left of it without `other`."""
+        return Spent(
+            self.seconds - other.seconds,
+            self.images - other.images,
+            self.teacher_evaluations - other.teacher_evaluations,
+        )
+
+    def plus(self, other: Spent, share: Fraction) -> Spent:
+        """Together with a share of `other`."""
+        part = float(share)
+        return Spent(
+            self.seconds + part * other.seconds,
+            self.images + part * other.images,
+            self.teacher_evaluations + part * other.teacher_evaluations,
+        )
+
+
+def measure_budget(methods: Sequence[str], seeds: Sequence[int], places: Places, console: Console) -> Iterator[Record]:
+    """Measure every snapshot of finished students that is there; trainings without one are named on `console`."""
+    for seed in seeds:
+        shop = workshop(places.training, console, seed)
+        for method in methods:
+            yield from _of_student(shop, method, places)
+
+
+def methods_of_budget() -> tuple[str, ...]:
+    """All trained methods."""
+    return (*PAPER, *SUCCESSORS)
+
+
+def spent_at(shop: Workshop, checkpoint: str, snapshot: str) -> Spent:
+    """What the student of `checkpoint` had taken when it was kept as `snapshot`."""
+    whole = _spent(shop, training_target(checkpoint))
+    before = _before(shop, checkpoint, whole)
+    return before.plus(whole.less(before), Fraction(snapshot))
+
+
+def _of_student(shop: Workshop, method: str, places: Places) -> Iterator[Record]:
+    steps = FEWEST_STEPS.get(method, 1)
+    checkpoint = str(METHODS.load(method).info.checkpoint(steps))
+    stage = stage_of_checkpoint(checkpoint)
+    kept = [share for share in SNAPSHOTS if shop.snapshot(stage, share).exists()]
+    if not shop.finished(stage) or not kept:
+        what = "is not trained" if not shop.finished(stage) else "kept no student on its way"
+        shop.console.print(f"{checkpoint}, training seed {shop.seed}: {what} in {shop.stage(stage)}; left out")
+        return
+    for share in kept:
+        spent = spent_at(shop, checkpoint, share)
+        student = Student(
+            assemble(shop, checkpoint, share),
+            f"python -m bench budget {method}",
+            {**vars(spent), "seed": shop.seed, "share": share},
+        )
+        cell = study_cell(method, steps, PROMPTS, train_seed=shop.seed, snapshot=share)
+        yield measure(Measurement(cell, METRICS, student), places.out, places.training / "measuring.lock")
+
+
+def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
+    """What was spent before the part of the training that leaves snapshots."""
+    if checkpoint == "add":
+        start = _note(shop, "add").get("start") or {}
+        return Spent(*(float(start.get(key, 0)) for key in ("seconds", "images", "teacher_evaluations")))
+    if checkpoint == "pd-1":  # its last round is the last of the whole training
+        return whole.less(_spent(shop, stage_of_checkpoint(checkpoint)))
+    if checkpoint == "instaflow":
+        own = _own(shop, "instaflow")
+        return Spent(whole.seconds - own.seconds, whole.images - own.images, whole.teacher_evaluations)
+    return Spent(0, 0, 0)
+
+
+def _own(shop: Workshop, stage: str) -> Spent:
+    """Seconds and images of the last part alone, as its last snapshot and its config have them."""
+    with safe_open(shop.snapshot(stage, SNAPSHOTS[-1]), framework="pt") as file:
+        about = file.metadata()
+    config = _note(shop, stage)["history"][-1]["config"]
+    return Spent(float(about["seconds"]), config["steps"] * config["batch_size"], 0)
+
+
+def _spent(shop: Workshop, stage: str) -> Spent:
+    note = _note(shop, stage)
+    return Spent(float(note["seconds"]), float(note["images"]), float(note["teacher_evaluations"]))
+
+
+def _note(shop: Workshop, stage: str) -> dict[str, Any]:
+    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
+    return note

@@ -1,0 +1,149 @@
+"""Train one row of an ablation: ADD with something changed, short, from a seed of its own.
+
+All rows of a seed see the same images in the same order, start from the same student where they start from the
+teacher's weights, and take the same number of steps.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+
+from bench.suites.shapes.generator.networks import UNET_WIDTHS, make_unet
+from bench.suites.shapes.training.eyes import load_features
+from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
+from bench.suites.shapes.training.stages import latents, load_vae
+from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START
+from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
+from bench.suites.shapes.training.teacher import Teacher
+from bench.training.lock import held
+from bench.training.workshop import MADE, Workshop
+from methods.add.objective import AddObjective
+from methods.add.recipe import AddRecipe
+from methods.add.start import StartObjective
+from methods.distill.checkpoint import CHECKPOINT
+from methods.distill.loop import TrainConfig
+
+ABLATION = ADD_RECIPE.training(steps=300, batch_size=32, seed=60, checkpoint_every=50)
+"""The budget of a row: under ten minutes on two cores, its start included."""
+
+FOLDER = "ablation"
+"""The stages of the rows lie below it."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a row trains: the recipe, how the student begins, and whose sizes student and teacher have."""
+
+    recipe: AddRecipe
+    start: str
+    student: str
+    teacher: str
+
+    @property
+    def stage(self) -> str:
+        """Its folder, by everything that makes its student what it is."""
+        return f"{FOLDER}/{_digest(asdict(self), asdict(ABLATION), asdict(ADD_START))}"
+
+    @property
+    def start_stage(self) -> str | None:
+        """The stage that makes the student it begins as; None where it begins with weights that are there."""
+        if self.start == "random" or self.recipe.start_timestep is None:
+            return None
+        recipe = self.recipe
+        read = (recipe.start_timestep, recipe.student_timesteps, recipe.terminal_input, recipe.teacher_guidance)
+        return f"{FOLDER}/start-{_digest(read, self.student, self.teacher, asdict(ADD_START))}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Training stages that must be finished before."""
+        return tuple(dict.fromkeys(("teacher", self.student, self.teacher, self.recipe.features)))
+
+
+def variant(changes: dict[str, Any], start: str, student: str, teacher: str) -> Variant:
+    """The suite's own recipe with `changes`."""
+    return Variant(replace(ADD_RECIPE, **changes), start, student, teacher)
+
+
+def train_variant(shop: Workshop, it: Variant) -> dict[str, Any]:
+    """Train `it`, going on where it was stopped; the note of its making. Finished rows are left as they are."""
+    if not shop.finished(it.stage):
+        start = _started(shop, it)
+        config = shop.seeded(ABLATION)
+        torch.manual_seed(config.seed)
+        encoders = load_teacher(shop)
+        vae = load_vae(shop)
+        batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=True)
+        vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
+        student = _unet(shop, encoders, it.student)
+        if it.start == "random":
+            student = make_unet(_widths(it.student))
+        elif it.start_stage is not None:
+            student.load_state_dict(shop.weights(it.start_stage))
+        teacher = _unet(shop, encoders, it.teacher)
+        features = load_features(shop, it.recipe.features)
+        objective = AddObjective(denoiser(student.requires_grad_(True)), denoiser(teacher), vae, features, it.recipe)
+        averages, made = shop.run(it.stage, objective, batches, config, data=data_note(config), student=None)
+        note = {**made, **_spent(config, it.recipe, made, start), "variant": asdict(it), "steps": config.steps}
+        shop.finish(it.stage, averages["student"].state_dict(), {**note, "seed": shop.seed})
+    (shop.stage(it.stage) / CHECKPOINT).unlink(missing_ok=True)  # 35 MB that a finished row does not need
+    return _note(shop, it.stage)
+
+
+def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
+    """The note of the student that `it` begins as, trained first unless it is there; rows of a seed share it."""
+    stage = it.start_stage
+    if stage is None:
+        return {"seconds": 0.0, "images": 0, "teacher_evaluations": 0}
+    with held(shop.stage(stage) / "lock", wait=True):
+        if not shop.finished(stage):
+            config = shop.seeded(ADD_START)
+            torch.manual_seed(config.seed)
+            encoders = load_teacher(shop)
+            student = _unet(shop, encoders, it.student).requires_grad_(True)
+            objective = StartObjective(denoiser(student), denoiser(_unet(shop, encoders, it.teacher)), it.recipe)
+            batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=False)
+            averages, made = shop.run(stage, objective, batches, config, data=data_note(config), student=None)
+            images = config.steps * config.batch_size
+            counted = {"images": images, "teacher_evaluations": 2 * images}
+            shop.finish(stage, averages["student"].state_dict(), {**made, **counted})
+        (shop.stage(stage) / CHECKPOINT).unlink(missing_ok=True)
+    return _note(shop, stage)
+
+
+def _unet(shop: Workshop, teacher: Teacher, stage: str) -> UNet2DConditionModel:
+    """A frozen copy of the UNet of a teacher's stage."""
+    if stage == "teacher":
+        return copy.deepcopy(teacher.unet)
+    unet = make_unet(_widths(stage))
+    unet.load_state_dict(shop.weights(stage))
+    return unet.eval().requires_grad_(False)
+
+
+def _widths(stage: str) -> tuple[int, int]:
+    return SECOND_WIDTHS if stage == SECOND else UNET_WIDTHS
+
+
+def _spent(config: TrainConfig, recipe: AddRecipe, made: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
+    """What the row took in the three currencies, its start included."""
+    images = config.steps * config.batch_size
+    return {
+        "seconds": round(made["seconds"] + start["seconds"], 1),
+        "images": images + start["images"],
+        "teacher_evaluations": images * recipe.teacher_evaluations + start["teacher_evaluations"],
+    }
+
+
+def _note(shop: Workshop, stage: str) -> dict[str, Any]:
+    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
+    return note
+
+
+def _digest(*facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
