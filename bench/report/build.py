@@ -19,6 +19,7 @@ from bench.report.readme import update_readme
 from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
+from bench.report.thumbnails import make_missing_strips
 
 PROVIDERS: tuple[Callable[[Material], Section | None], ...] = ()
 """What makes the further sections of the page, in their order; see `bench.report.sections`."""
@@ -37,7 +38,11 @@ def build(results: Path, out: Path, check: bool) -> int:
         UsageError: where there are no records, or `out` holds something that is not a report.
         RecordError: where a record, a strip or the prompts cannot be read, or protocols differ.
     """
-    found = groups(load(results))
+    records = load(results)
+    found = groups(records)
+    if not check:
+        for problem in make_missing_strips(results, records, read_prompts(results)):
+            sys.stderr.write(f"{problem}\n")
     files = render(results, out, found)
     readme = _readme(out)
     table = readme_markdown(found)
