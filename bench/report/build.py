@@ -26,6 +26,7 @@ from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
 from bench.report.studies import budget_section, claims_section
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
+from bench.report.thumbnails import make_missing_strips
 
 PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
     *LEDGER,
@@ -54,6 +55,9 @@ def build(results: Path, out: Path, check: bool) -> int:
     """
     records = load(results)
     found = groups(records)
+    if not check:
+        for problem in make_missing_strips(results, records, read_prompts(results)):
+            sys.stderr.write(f"{problem}\n")
     files = render(results, out, found, records)
     readme = _readme(out)
     table = readme_markdown(found)
