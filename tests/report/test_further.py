@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.errors import RecordError
 from bench.record import Record
@@ -52,16 +54,23 @@ def test_the_line_and_the_steps_of_the_teachers_time(make: SimpleNamespace) -> N
     assert crossovers(material([make.record("add", 1, (make.quantity(),))])) is None
 
 
-def sheet(make: SimpleNamespace, method: str, steps: int, levels: list[int]) -> Sheet:
-    """Flat grey images, one a prompt."""
-    pixels = np.concatenate([np.full((4, 4, 3), level, dtype=np.uint8) for level in levels], axis=1)
-    return Sheet(make.record(method, steps), pixels)
+@pytest.fixture
+def sheet(make: SimpleNamespace, tmp_path: Path) -> Callable[[str, int, list[int]], Sheet]:
+    """Builds strips of flat grey images, one a prompt."""
+
+    def build(method: str, steps: int, levels: list[int]) -> Sheet:
+        pixels = np.concatenate([np.full((4, 4, 3), level, dtype=np.uint8) for level in levels], axis=1)
+        path = tmp_path / f"{method}-{steps}.png"
+        Image.fromarray(pixels).save(path)
+        return Sheet(make.record(method, steps), path, 4, len(levels))
+
+    return build
 
 
-def test_drift_of_flat_images_is_the_difference_of_their_levels(make: SimpleNamespace) -> None:
-    teacher = sheet(make, "sdxl-euler", 25, [10, 60, 110, 160])
-    student = sheet(make, "lcm", 4, [13, 63, 113, 163])
-    exact = sheet(make, "sdxl-euler", 8, [10, 60, 110, 160])
+def test_drift_of_flat_images_is_the_difference_of_their_levels(sheet: Callable[..., Sheet]) -> None:
+    teacher = sheet("sdxl-euler", 25, [10, 60, 110, 160])
+    student = sheet("lcm", 4, [13, 63, 113, 163])
+    exact = sheet("sdxl-euler", 8, [10, 60, 110, 160])
     assert reference_of([student, exact, teacher]) is teacher
     by_name = {item.cell.method: item for item in drifts([student, exact, teacher], teacher)}
     assert (by_name["lcm"].value, by_name["lcm"].low, by_name["lcm"].high) == (3.0, 3.0, 3.0)
@@ -71,8 +80,8 @@ def test_drift_of_flat_images_is_the_difference_of_their_levels(make: SimpleName
     assert distance(black, white) == 255.0  # uint8 would wrap round
 
 
-def test_drift_is_shown_where_there_is_a_teacher(make: SimpleNamespace) -> None:
-    sheets = (sheet(make, "sdxl-euler", 25, [1, 2, 3, 4]), sheet(make, "lcm", 4, [5, 6, 7, 9]))
+def test_drift_is_shown_where_there_is_a_teacher(sheet: Callable[..., Sheet]) -> None:
+    sheets = (sheet("sdxl-euler", 25, [1, 2, 3, 4]), sheet("lcm", 4, [5, 6, 7, 9]))
     section = drift(material([item.record for item in sheets], sheets=sheets))
     assert section is not None
     assert set(section.files) == {
