@@ -35,7 +35,8 @@ class Measured:
 class AblatedRow:
     """One row, published and ours; `scores` is empty and `reason` says why where ours is not there.
 
-    `same_as` is the row whose training this one shares, where that has another name.
+    `same_as` is the row whose training this one shares, where that has another name; `records` are the names of the
+    cells, by training seed.
     """
 
     row: Row
@@ -45,6 +46,7 @@ class AblatedRow:
     scores: dict[str, Measured]
     same_as: str = ""
     reason: str | None = None
+    records: tuple[str, ...] = ()
 
     def agreement(self, name: str) -> str:
         """Whether our change of a score goes where the paper's goes: reproduced, differs, or cannot tell."""
@@ -77,7 +79,9 @@ def _ablated(
         return AblatedRow(row, mine, printed, len(found), {}, reason=reason)
     scores = {name: _measured(name, row, default, records) for name in SHOWN}
     same_as = str(next(iter(found.values())).cell.ablation)
-    return AblatedRow(row, mine, printed, len(found), scores, "" if same_as == row.name else same_as)
+    names = tuple(record.cell.name for record in found.values())
+    same_as = "" if same_as == row.name else same_as
+    return AblatedRow(row, mine, printed, len(found), scores, same_as, records=names)
 
 
 def _printed(name: str, mine: PublishedRow, base: PublishedRow) -> Change:

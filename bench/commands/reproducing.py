@@ -39,8 +39,8 @@ def run_missing(wanted: Sequence[str], results: Path) -> int:
     for method, steps in missing(wanted or NAMES, results):
         by_method.setdefault(method, []).append(steps)
     status = 0
-    for method, steps in by_method.items():
-        command = ["--methods", method, "--steps", ",".join(map(str, steps)), "--out", str(results), *_place(results)]
+    for method, counts in by_method.items():
+        command = ["--methods", method, "--steps", ",".join(map(str, counts)), "--out", str(results), *_place(results)]
         sys.stderr.write(f"python -m bench run {' '.join(command)}\n")
         try:
             status = max(status, _run(command))

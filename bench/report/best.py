@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import fmean, stdev
 
-from scipy.stats import t as student_t
+import numpy as np
+from scipy.special import stdtrit
 
 from bench.record import Quantity, Record
 from bench.report.display import Display
@@ -37,9 +37,9 @@ def paired_interval(one: Sequence[float], other: Sequence[float]) -> tuple[float
     n = len(one)
     if n != len(other) or n < MIN_PAIRS:
         return None
-    differences = [a - b for a, b in zip(one, other, strict=True)]
-    half = float(student_t.ppf(0.975, n - 1)) * stdev(differences) / math.sqrt(n)
-    mean = fmean(differences)
+    differences = np.subtract(one, other)
+    half = float(stdtrit(n - 1, 0.975)) * float(differences.std(ddof=1)) / math.sqrt(n)
+    mean = float(differences.mean())
     return mean - half, mean + half
 
 
@@ -79,10 +79,13 @@ def marks(found: Iterable[Verdict]) -> set[tuple[str, str]]:
 
 
 def _best(records: Sequence[Record], name: str) -> Record | None:
-    for record in records:
-        if all(beats(record, other, name) for other in records if other is not record):
-            return record
-    return None
+    """The one that beats all others. Only the one of the best value can."""
+    found = [(quantity, record) for record in records if (quantity := record.quantity(name)) is not None]
+    ahead, record = found[0]
+    for quantity, other in found[1:]:
+        if _better(quantity, ahead):
+            ahead, record = quantity, other
+    return record if all(beats(record, other, name) for other in records if other is not record) else None
 
 
 def _better(a: Quantity, b: Quantity) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from functools import cache
+from statistics import fmean
 
-from scipy.stats import binomtest
-from scipy.stats import t as student_t
+import numpy as np
+from scipy.special import ndtri, stdtrit
 
 from bench.record import Record
 from bench.report.display import columns, number
@@ -17,6 +18,8 @@ from bench.report.sheets import StoredPrompt
 
 SHOWN = "attributes"
 """The score that is broken down in the report; the CSV has every score of single images."""
+
+_Z = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,28 @@ def _mean(values: Sequence[float]) -> tuple[float, float, float, int]:
     """(mean, low, high, n): Wilson's interval for shares in per cent, Student's t for other scores."""
     n, mean = len(values), fmean(values)
     if set(values) <= {0.0, 100.0}:
-        low, high = binomtest(sum(value > 0 for value in values), n).proportion_ci(method="wilson")
-        return mean, 100 * float(low), 100 * float(high), n
+        low, high = wilson(sum(value > 0 for value in values), n)
+        return mean, 100 * low, 100 * high, n
     if n < 2:
         return mean, mean, mean, n
-    half = float(student_t.ppf(0.975, n - 1)) * stdev(values) / math.sqrt(n)
+    half = _t(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return mean, mean - half, mean + half, n
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), as `scipy.stats.binomtest` has it, which takes far longer."""
+    share, square = hits / n, _Z * _Z
+    centre = share + square / (2 * n)
+    half = _Z * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    low = 0.0 if hits == 0 else (centre - half) / (1 + square / n)
+    high = 1.0 if hits == n else (centre + half) / (1 + square / n)
+    return low, high
+
+
+@cache
+def _t(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t."""
+    return float(stdtrit(degrees, 0.975))
 
 
 def _text(part: Part | None) -> str:

@@ -26,11 +26,14 @@ from bench.report.markdown import readme_markdown, results_markdown
 from bench.report.readme import update_readme
 from bench.report.sections import Material, Section
 from bench.report.sheets import read_prompts, read_sheets
-from bench.report.studies import study_files
+from bench.report.studies import budget_section, claims_section
 from bench.report.tables import breakdown_csv, not_measured_csv, results_csv, results_table
+from bench.report.thumbnails import make_missing_strips
 
 PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
     *LEDGER,
+    claims_section,
+    budget_section,
     crossovers,
     diversity,
     drift,
@@ -54,7 +57,10 @@ def build(results: Path, out: Path, check: bool, latency: LatencyReport | None =
     """
     records = load(results)
     found = groups(records)
-    files = render(results, out, found, records, latency) | study_files(records)
+    if not check:
+        for problem in make_missing_strips(results, records, read_prompts(results)):
+            sys.stderr.write(f"{problem}\n")
+    files = render(results, out, found, records, latency)
     readme = _readme(out)
     table = readme_markdown(found)
     if check:

@@ -82,6 +82,7 @@ def drifts(sheets: Sequence[Sheet], reference: Sheet) -> list[Drift]:
     for sheet in others:
         n = min(sheet.count, reference.count)
         distances = [distance(sheet.image(i), reference.image(i)) for i in range(n)]
+        del sheet.pixels  # read again where it is needed; all at once would fill the memory
         found.append(Drift(sheet.record.cell, *_mean(distances), n))
     return found
 

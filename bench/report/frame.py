@@ -52,7 +52,7 @@ class GroupKey:
         return safe_name(f"{self.suite}-n{self.limit}{several}-s{self.seed}-{place}{setting}".replace(":", ""))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # itself only, so that what is made of it can be remembered
 class Group:
     """The cells of one key: `measured` by steps, then method; `missing` are the failed and unsupported ones.
 

@@ -55,14 +55,15 @@ def method_pages(
 ) -> dict[str, str]:
     """{path below the report: page}; `tables` by the slug of their group, `base` as `methods/` sees the results."""
     template = environment.get_template("method.html")
+    by_group = [(group, _by_method([group])) for group in groups]
     pages = {}
     for name, records in _by_method(groups).items():
         shared, found = sources(records, base)
         by_anchor = {source.anchor: source for source in found}
         parts = [
             _part(group, tables[group.slug], mine, sheets.get(group.slug, ()), prompts, by_anchor, base)
-            for group in groups
-            if (mine := _of(group, name))
+            for group, by_name in by_group
+            if (mine := by_name.get(name))
         ]
         pages[f"{METHODS}/{method_file(records[0])}"] = template.render(name=name, parts=parts, shared=shared)
     return pages
@@ -89,10 +90,6 @@ def _part(
         browser=browser([sheet for sheet in sheets if sheet.record.cell.name in names], prompts, base),
         sources=tuple(by_anchor[anchor(record)] for record in records),
     )
-
-
-def _of(group: Group, name: str) -> list[Record]:
-    return [record for record in (*group.measured, *group.missing) if method_name(record.cell) == name]
 
 
 def _by_method(groups: Sequence[Group]) -> Mapping[str, list[Record]]:

@@ -19,3 +19,8 @@ def safe_name(text: str) -> str:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{kept or 'x'}-{digest}"
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a file of that name lies in the folder that it is looked for in."""
+    return bool(text) and not {"/", "\\", "\0"} & set(text) and text not in (".", "..")

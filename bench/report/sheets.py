@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from bench.errors import RecordError
 from bench.pictures import ImageError, opened
 from bench.record import Record
+from bench.report.naming import is_file_name
 from bench.strips import SUFFIX
 from methods.jsonfile import read_json
 
@@ -30,23 +32,34 @@ class StoredPrompt:
     category: str
 
 
-@dataclass(frozen=True)
 class Sheet:
-    """The images of one cell: uint8 (H, K * H, 3), image k for prompt k."""
+    """The images of one cell, image k for prompt k. Its pixels are read when they are asked for."""
 
-    record: Record
-    pixels: Pixels
-    file: str = ""  # its name below `sheets/`
-
-    @property
-    def size(self) -> int:
+    def __init__(self, record: Record, path: Path, size: int, count: int) -> None:
+        self.record = record
+        self.path = path
+        self.size = size
         """Height and width of one image in pixels."""
-        return int(self.pixels.shape[0])
+        self.count = count
+        """How many images there are."""
 
     @property
-    def count(self) -> int:
-        """How many images there are."""
-        return int(self.pixels.shape[1]) // self.size
+    def file(self) -> str:
+        """Its name below `sheets/`."""
+        return self.path.name
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """uint8 (H, K * H, 3).
+
+        Raises:
+            RecordError: where the file is damaged.
+        """
+        try:
+            with opened(self.path, ("PNG", "WEBP")) as image:
+                return np.asarray(image.convert("RGB"), dtype=np.uint8)
+        except ImageError as error:
+            raise _unreadable(self.path, error) from error
 
     def image(self, index: int) -> Pixels:
         """Image `index`, uint8 (H, H, 3)."""
@@ -75,6 +88,8 @@ def read_sheet(results: Path, record: Record) -> Sheet | None:
     Raises:
         RecordError: where the file is not a strip of square images.
     """
+    if not is_file_name(record.cell.name):  # a record of somebody else's
+        return None
     folder = results / "sheets"
     names = (f"{record.cell.name}{suffix}" for suffix in SUFFIXES)
     path = next((folder / name for name in names if (folder / name).is_file()), None)
@@ -82,13 +97,16 @@ def read_sheet(results: Path, record: Record) -> Sheet | None:
         return None
     try:
         with opened(path, ("PNG", "WEBP")) as image:
-            pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+            width, height = image.size
     except ImageError as error:
-        raise RecordError(f"{path}: not a readable image ({error}); run the cell again with --force") from error
-    if pixels.shape[1] % pixels.shape[0]:
-        height, width = pixels.shape[:2]
+        raise _unreadable(path, error) from error
+    if width % height:
         raise RecordError(f"{path}: {width}x{height} is no strip of square images; run the cell again with --force")
-    return Sheet(record, pixels, path.name)
+    return Sheet(record, path, height, width // height)
+
+
+def _unreadable(path: Path, error: Exception) -> RecordError:
+    return RecordError(f"{path}: not a readable image ({error}); run the cell again with --force")
 
 
 def read_sheets(results: Path, records: tuple[Record, ...]) -> tuple[Sheet, ...]:

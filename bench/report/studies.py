@@ -1,89 +1,57 @@
-"""The files of the report that come from studies: ablations, claims, quality against budget."""
+"""Sections of the page that come from studies: the claims of the paper, and quality against training budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from bench.claims.ablated import ablated
-from bench.claims.judge import judge_all
+import pandas as pd
+
+from bench.claims.judge import Judged, Verdict, judge_all
 from bench.claims.table import CLAIMS
 from bench.record import Record
 from bench.report.budget import BUDGET_HEADS, HOW_SPENT, budget_csv_rows, budget_figure, budget_rows, kept_students
 from bench.report.claim_files import csv_text
-from bench.report.claims import (
-    ABLATION_HEADS,
-    CLAIM_HEADS,
-    HOW_ABLATED,
-    HOW_JUDGED,
-    ablation_csv_rows,
-    ablation_rows,
-    claim_rows,
-    evidence_csv_rows,
-)
-from bench.report.markdown import escape_markdown
+from bench.report.claims import CLAIM_HEADS, HOW_JUDGED, because, evidence_csv_rows
+from bench.report.sections import DataTable, Figure, Mark, Material, Section, Value
 
 SUITE = "shapes"
+_MARKS: dict[Verdict, Mark] = {"holds": "good", "does not": "bad", "cannot tell": "unknown"}
 
 
-@dataclass(frozen=True)
-class StudyTable:
-    """One table for people, and the same with all numbers as CSV; `figures` are files below `figures/`."""
-
-    name: str
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    legend: str
-    csv: str
-    figures: dict[str, bytes]
-
-
-def study_tables(records: Iterable[Record]) -> tuple[StudyTable, ...]:
-    """The tables that the records have something for: none where no student of a study was measured."""
-    known = [record for record in records if record.cell.suite == SUITE]
-    if not any(record.cell.variant for record in known):
-        return ()
-    rows, judged, kept = ablated(known), judge_all(CLAIMS, known), kept_students(known)
-    tables = [
-        _table("claims", "Claims of the paper", CLAIM_HEADS, claim_rows(judged), HOW_JUDGED, evidence_csv_rows(judged))
-    ]
-    if any(record.cell.ablation for record in known):
-        cells, numbers = ablation_rows(rows), ablation_csv_rows(rows)
-        tables.append(_table("ablations", "Table 1 of the paper", ABLATION_HEADS, cells, HOW_ABLATED, numbers))
-    if kept:
-        title, cells, numbers = "Quality against training budget", budget_rows(kept), budget_csv_rows(kept)
-        figures = budget_figure(kept)
-        tables.append(_table("budget", title, BUDGET_HEADS, cells, HOW_SPENT, numbers, figures))
-    return tuple(tables)
+def claims_section(material: Material) -> Section | None:
+    """Each claim with its verdict; None where the records are of other suites."""
+    known = _own(material.records)
+    if not known:
+        return None
+    judged = judge_all(CLAIMS, known)
+    caption = f"{HOW_JUDGED} `python -m bench claims` prints the same."
+    blocks = (DataTable(pd.DataFrame([_line(item) for item in judged], columns=list(CLAIM_HEADS)), caption),)
+    files = {"tables/claims.csv": csv_text(*evidence_csv_rows(judged)).encode()}
+    lead = "What the paper says, asked again here, over training seeds and images of the test split."
+    return Section("claims", "Claims of the paper", lead, blocks, files)
 
 
-def study_files(records: Iterable[Record]) -> dict[str, bytes]:
-    """{path below the report: bytes} of all of them."""
-    files: dict[str, bytes] = {}
-    for table in study_tables(records):
-        files[f"tables/{table.name}.csv"] = table.csv.encode()
-        files[f"tables/{table.name}.md"] = markdown(table).encode()
-        files |= {f"figures/{name}": data for name, data in table.figures.items()}
-    return files
+def budget_section(material: Material) -> Section | None:
+    """Quality after shares of a training, in three currencies; None where no student was kept on its way."""
+    found = kept_students(_own(material.records))
+    if not found:
+        return None
+    drawn = budget_figure(found)
+    alt = "Frechet distance against teacher evaluations, student images and seconds of training, a line a method"
+    figures = (Figure("quality-budget", alt, wide=True),) if drawn else ()
+    table = DataTable(pd.DataFrame(budget_rows(found), columns=list(BUDGET_HEADS)), HOW_SPENT)
+    files = {"tables/budget.csv": csv_text(*budget_csv_rows(found)).encode()}
+    lead = "How good a student is after part of its training, by what the training had taken until then."
+    return Section(
+        "budget", "Quality against training budget", lead, (*figures, table),
+        files | {f"figures/{name}": data for name, data in drawn.items()},
+    )  # fmt: skip
 
 
-def markdown(table: StudyTable) -> str:
-    """The table as Markdown."""
-    lines = [f"# {table.title}", "", table.legend, ""]
-    lines += ["| " + " | ".join(table.heads) + " |", "|" + " --- |" * len(table.heads)]
-    lines += ["| " + " | ".join(escape_markdown(cell) for cell in row) + " |" for row in table.rows]
-    return "\n".join([*lines, ""])
+def _line(item: Judged) -> list[Value | str]:
+    verdict = Value(item.verdict, mark=_MARKS[item.verdict])
+    return [item.claim.text, item.claim.source, verdict, because(item)]
 
 
-def _table(
-    name: str,
-    title: str,
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    legend: str,
-    numbers: tuple[list[str], list[list[object]]],
-    figures: dict[str, bytes] | None = None,
-) -> StudyTable:
-    cells = tuple(tuple(row) for row in rows)
-    return StudyTable(name, title, tuple(heads), cells, legend, csv_text(*numbers), figures or {})
+def _own(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.cell.suite == SUITE]

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bench.record import Record
 from bench.report.best import Verdict, marks, verdicts
@@ -58,6 +59,7 @@ class Table:
     verdicts: tuple[Verdict, ...]
 
 
+@lru_cache(maxsize=64)
 def results_table(group: Group) -> Table:
     """Everything that was measured in `group`."""
     shown = tuple(columns(group.measured))
@@ -154,7 +156,7 @@ def not_measured_csv(groups: Sequence[Group]) -> str:
 
 
 def _csv_frame_rows(group: Group) -> list[list[object]]:
-    best = marks(verdicts(group.measured, columns(group.measured)))
+    best = marks(results_table(group).verdicts)
     key = group.key
     protocols = {(r.cell.name, item.name): item.protocol_hash for r in group.measured for item in r.quantities}
     rows: list[list[object]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,10 @@ from bench.published.tables import published
 from bench.record import Record, read_record, write_record
 from bench.report.claims import ABLATION_HEADS, ablation_csv_rows, ablation_rows
 from bench.report.frame import groups, label
-from bench.report.studies import study_files, study_tables
+from bench.report.ledger.ablated import ablated_rows
+from bench.report.ledger.table1 import table1
+from bench.report.sections import DataTable, Material
+from bench.report.studies import budget_section, claims_section
 from tests.claims.make import record, row, scores, trainings
 
 
@@ -114,21 +118,51 @@ def test_variants_stand_in_tables_of_their_own() -> None:
     assert [item.cell.variant for group in found for item in group.measured] == [""]
 
 
-def test_the_report_has_the_studies_where_there_are_any() -> None:
+def material(records: list[Record]) -> Material:
+    return Material(Path("results"), groups(records), {}, (), records)
+
+
+def test_the_page_has_the_claims_and_the_budget_where_there_is_any() -> None:
     rng = np.random.default_rng(0)
     plain = trainings({"fd-shapes": scores(1.0, rng, seeds=1)})
-    assert study_files(plain) == {}
+    assert budget_section(material(plain)) is None
     kept = [
         record({"fd-shapes": scores(20.0 / (place + 1), rng)[0]}, "lcm", snapshot=share)
         for place, share in enumerate(("1/8", "1/4", "1/2", "1/1"))
     ]
-    files = study_files([*plain, *table({"default": 10}), *kept])
-    assert set(files) == {
-        *(f"tables/{name}.{kind}" for name in ("claims", "ablations", "budget") for kind in ("md", "csv")),
-        "figures/quality-budget.svg", "figures/quality-budget.png",
-    }  # fmt: skip
-    lines = list(csv.DictReader(io.StringIO(files["tables/budget.csv"].decode())))
+    budget = budget_section(material([*plain, *kept]))
+    assert budget is not None
+    assert set(budget.files) == {"tables/budget.csv", "figures/quality-budget.svg", "figures/quality-budget.png"}
+    lines = list(csv.DictReader(io.StringIO(budget.files["tables/budget.csv"].decode())))
     assert [line["share"] for line in lines] == ["1/8", "1/4", "1/2", "1/1"]
     assert float(lines[0]["value"]) > float(lines[3]["value"])
-    assert files == study_files([*plain, *table({"default": 10}), *kept])
-    assert [item.name for item in study_tables(kept)] == ["claims", "budget"]
+    claims = claims_section(material(plain))
+    assert claims is not None
+    table = claims.blocks[0]
+    assert isinstance(table, DataTable)
+    assert len(table.frame) == len(CLAIMS)
+    assert claims_section(material([])) is None
+
+
+def test_the_same_records_give_the_same_bytes() -> None:
+    rng = np.random.default_rng(0)
+    kept = [record({"fd-shapes": scores(9.0, rng)[0]}, "lcm", snapshot=share) for share in ("1/8", "1/1")]
+    one, two = (budget_section(material(kept)) for _ in range(2))
+    assert one is not None
+    assert two is not None
+    assert one.files == two.files
+
+
+def test_the_ledger_shows_our_rows_with_their_change() -> None:
+    """The paper's distillation loss alone is far worse, and so is ours; the default is what it is held against."""
+    found = ablated_rows(table({"default": 10, "d-distill": 30}))
+    distill = found["d", "distill"]
+    assert distill.changes["fd-shapes"].sign == 1
+    assert distill.values["fd-shapes"].record == "add-d-distill-1-n100-" + distill_digest()
+    lines = [line for part in table1(found).parts for line in part.lines if line.heads == ("distill",)]
+    assert [line.verdict.kind for line in lines] == ["reproduced", "reproduced"]
+    assert ablated_rows(trainings({"fd-shapes": np.ones((1, 4))})) == {}
+
+
+def distill_digest() -> str:
+    return record({}, ablation="d-distill").cell.name.rsplit("-", 1)[1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
-from bench.report.breakdown import breakdown, parts
+from bench.report.breakdown import breakdown, parts, wilson
 from bench.report.frame import Group, groups
 from bench.report.sheets import StoredPrompt
 from bench.report.tables import breakdown_csv
@@ -57,3 +57,9 @@ def test_the_table_and_the_csv_hold_what_was_found(group: Group) -> None:
 @pytest.mark.parametrize("prompts", [(), PROMPTS[::2], PROMPTS[:30]], ids=["none", "one kind", "too few"])
 def test_nothing_to_break_down_is_no_table(group: Group, prompts: tuple[StoredPrompt, ...]) -> None:
     assert breakdown(group, prompts) is None
+
+
+def test_shares_have_the_interval_of_scipy() -> None:
+    for hits, n in [(0, 5), (5, 5), (1, 3), (17, 40), (999, 1000)]:
+        expected = binomtest(hits, n).proportion_ci(method="wilson")
+        assert wilson(hits, n) == pytest.approx((expected.low, expected.high), rel=1e-12)  # rounding of float64

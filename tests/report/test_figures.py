@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -11,12 +12,14 @@ import pytest
 from PIL import Image
 
 from bench.errors import RecordError
+from bench.record import Record
 from bench.report.display import display
 from bench.report.figures import figures, front, points
 from bench.report.frame import groups
 from bench.report.grids import GAP, TILE, compose, enlarge, grids, row_tops, rows
 from bench.report.sheets import Sheet, read_prompts, read_sheets
 from bench.report.style import TEACHERS, looks
+from bench.strips import write_strip
 
 
 def test_points_are_in_the_units_that_are_shown(make):
@@ -62,13 +65,16 @@ def test_every_series_looks_different():
     assert len({(look.colour, look.marker, look.dashes) for look in found.values()}) == len(names)
 
 
-def strip(values: list[int], side: int = 4) -> np.ndarray:
+def sheet(folder: Path, record: Record, values: list[int], side: int = 4) -> Sheet:
     """A strip of flat grey images of those values."""
-    return np.concatenate([np.full((side, side, 3), value, np.uint8) for value in values], axis=1)
+    path = folder / "sheets" / f"{record.cell.name}.webp"
+    write_strip([np.full((side, side, 3), value, np.uint8) for value in values], path)
+    (found,) = read_sheets(folder, (record,))
+    return found
 
 
-def test_rows_are_methods_and_columns_are_prompts(make):
-    sheets = [Sheet(make.record("add", 1), strip([10, 20])), Sheet(make.record("add", 4), strip([30, 40]))]
+def test_rows_are_methods_and_columns_are_prompts(make, tmp_path):
+    sheets = [sheet(tmp_path, make.record("add", 1), [10, 20]), sheet(tmp_path, make.record("add", 4), [30, 40])]
     pixels = compose(sheets, [0, 1])
     top = row_tops(sheets)[1]
     middle = TILE // 2
@@ -85,18 +91,18 @@ def test_enlarging_makes_no_new_colours():
 def test_the_grid_shows_the_first_eight_prompts_without_loss(make, tmp_path):
     folder = make.write_results(tmp_path, [make.record("add", 1)], prompts=tuple(f"prompt {n}" for n in range(9)))
     found = groups([make.record("add", 1)])[0]
-    (sheet,) = read_sheets(folder, found.measured)
-    (data,) = grids(found.slug, [sheet], read_prompts(folder)).values()
+    (only,) = read_sheets(folder, found.measured)
+    (data,) = grids(found.slug, [only], read_prompts(folder)).values()
     drawn = np.asarray(Image.open(io.BytesIO(data)))
     assert drawn.shape[1] > 8 * TILE > drawn.shape[1] - 2 * TILE
     colours = set(map(tuple, drawn.reshape(-1, 3)))
-    stored = sheet.pixels[:, : 8 * sheet.size].reshape(-1, 3)
+    stored = only.pixels[:, : 8 * only.size].reshape(-1, 3)
     assert set(map(tuple, stored)) <= colours
 
 
-def test_a_grid_of_many_cells_has_each_method_once_at_its_fewest_steps(make):
+def test_a_grid_of_many_cells_has_each_method_once_at_its_fewest_steps(make, tmp_path):
     names = [f"method-{number:02}" for number in range(10)]
-    sheets = [Sheet(make.record(name, steps), strip([1])) for steps in (8, 1, 4) for name in names]
+    sheets = [sheet(tmp_path, make.record(name, steps), [0]) for steps in (8, 1, 4) for name in names]
     assert [(row.record.cell.method, row.record.cell.num_inference_steps) for row in rows(sheets)] == [
         (name, 1) for name in names
     ]
@@ -106,11 +112,11 @@ def test_a_grid_of_many_cells_has_each_method_once_at_its_fewest_steps(make):
 def test_damaged_sheets_and_prompts_are_named(make, tmp_path):
     record = make.record("add", 1)
     folder = make.write_results(tmp_path, [record])
-    sheet = folder / "sheets" / f"{record.cell.name}.png"
-    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(sheet)
+    path = folder / "sheets" / f"{record.cell.name}.png"
+    Image.fromarray(np.zeros((8, 12, 3), np.uint8)).save(path)
     with pytest.raises(RecordError, match="12x8 is no strip"):
         read_sheets(folder, (record,))
-    sheet.write_bytes(b"no picture")
+    path.write_bytes(b"no picture")
     with pytest.raises(RecordError, match="not a readable image"):
         read_sheets(folder, (record,))
     (folder / "prompts.json").write_text('[{"id": "1"}]')

@@ -10,7 +10,7 @@ import pytest
 
 from bench.report import build as built
 from bench.report.frame import groups
-from bench.report.naming import safe_name
+from bench.report.naming import is_file_name, safe_name
 from bench.report.sections import DataTable, Figure, Material, Prose, Section, Value
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -68,3 +68,8 @@ def test_ordinary_names_stay_as_they_are() -> None:
     assert [safe_name(name) for name in ("add", "lcm-lora", "shapes-n1000-s0-cpu-float32-b50")] == [
         "add", "lcm-lora", "shapes-n1000-s0-cpu-float32-b50",
     ]  # fmt: skip
+
+
+def test_a_name_with_a_path_in_it_is_no_file_of_a_folder() -> None:
+    assert is_file_name("add-1-n1000-1372ba")
+    assert not any(is_file_name(name) for name in ("../secret", "a/b", "a\\b", "..", "", "a\0"))

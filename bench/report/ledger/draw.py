@@ -223,7 +223,7 @@ def _own_curve(axes: Axes, found: Sequence[Record]) -> None:
         axes.set_yticks([])
         return
     x, y = [clip.value for _, clip, _ in points], [distance.value for _, _, distance in points]
-    across, up = (_spread([point[place] for point in points]) for place in (1, 2))
+    across, up = _spread([clip for _, clip, _ in points]), _spread([distance for _, _, distance in points])
     axes.errorbar(x, y, xerr=across, yerr=up, color=OURS, marker="o", capsize=2, elinewidth=1)
     axes.margins(0.16)
     texts = [f"ψ = {truncation(record):g}" for record, _, _ in (points[0], points[-1])]

@@ -25,6 +25,7 @@ POINTS = 400 / math.log(10)
 _Z = 1.959964
 _BLOCK = 100
 _STEPS = 100
+_ENDLESS = 15.0  # log odds that no number of votes in use gives: they grow without end
 
 
 @dataclass(frozen=True)
@@ -143,14 +144,15 @@ def _fit(design: Array, wins: Array, n: Array) -> Array | None:
     """Newton's method; None where the likelihood has no maximum."""
     theta = np.zeros(design.shape[1])
     for _ in range(_STEPS):
-        chance = _logistic(design @ theta)
+        fitted = design @ theta
+        if np.abs(fitted).max() > _ENDLESS:
+            return None
+        chance = _logistic(fitted)
         gradient = design.T @ (wins - n * chance)
         step = np.linalg.pinv(design.T @ (design * (n * chance * (1 - chance))[:, None])) @ gradient
         theta = theta + np.clip(step, -2.0, 2.0)
         if np.abs(step).max() < 1e-10:
             return theta
-        if np.abs(theta).max() > 30:
-            return None
     return None
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
 from bench.published.tables import PublishedRow, counterpart, published, rule
 from bench.record import Record
 from bench.report.frame import Group
@@ -52,7 +54,7 @@ def rate(records: Sequence[Record]) -> Rated | None:
         strengths.append(bradley_terry(counted, len(records), start=rule("elo_start")))
     finite = [item for item in strengths if item is not None]
     both = mean_strengths(finite) if len(finite) == len(QUESTIONS) else None
-    return Rated(tuple(records), sum(ratings) / len(ratings), both)
+    return Rated(tuple(records), np.mean(ratings, axis=0), both)
 
 
 def _elo(counted: Mapping[Pair, Array], models: int) -> Array:
