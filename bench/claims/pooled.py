@@ -109,7 +109,7 @@ def ratio(
     a, b, log = a / a.mean(), b / b.mean(), math.log(a.mean() / b.mean())
     sides = list(zip((a, b), fixed, strict=True))
     found = _interval(log, sides, a.mean(axis=0) - b.mean(axis=0), confidence)
-    return Pooled(*(math.exp(value) for value in (found.value, found.low, found.high)), found.degrees)
+    return Pooled(math.exp(found.value), math.exp(found.low), math.exp(found.high), found.degrees)
 
 
 def _interval(value: float, sides: list[tuple[Array, bool]], by_prompt: Array, confidence: float) -> Pooled:
@@ -133,9 +133,10 @@ def _interval(value: float, sides: list[tuple[Array, bool]], by_prompt: Array, c
 
 def _residual(data: Array) -> float:
     """MS_residual / (S n): what neither seed nor prompt explains, as it enters the variance of the mean."""
-    seeds, prompts = data.shape
+    seeds, prompts = (int(count) for count in data.shape)
     left = data - data.mean(axis=1, keepdims=True) - data.mean(axis=0, keepdims=True) + data.mean()
-    return float((left**2).sum()) / ((seeds - 1) * (prompts - 1)) / (seeds * prompts)
+    total = float((left**2).sum())
+    return total / ((seeds - 1) * (prompts - 1)) / (seeds * prompts)
 
 
 def _check_prompts(one: Array, other: Array) -> None:

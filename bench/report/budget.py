@@ -68,7 +68,8 @@ def _kept(method: str, steps: int, share: str, records: Sequence[Record]) -> Kep
 
 
 def _mean(values: Sequence[Quantity]) -> Pooled:
-    return Pooled(*(fmean(getattr(value, name) for value in values) for name in ("value", "ci_low", "ci_high")), 0.0)
+    low, high = fmean(value.ci_low for value in values), fmean(value.ci_high for value in values)
+    return Pooled(fmean(value.value for value in values), low, high, 0.0)
 
 
 def budget_csv_rows(found: Sequence[Kept]) -> tuple[list[str], list[list[object]]]:

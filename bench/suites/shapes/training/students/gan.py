@@ -57,7 +57,8 @@ def _measured(networks: Mapping[str, nn.Module]) -> Mapping[str, Tensor]:
     """The generator with the mean that truncation goes to."""
     network = cast(StyleGenerator, networks["student"])
     network.measure_mean_style()
-    return network.state_dict()
+    tensors: Mapping[str, Tensor] = network.state_dict()
+    return tensors
 
 
 def _sample(pipe: GanPipeline, prompts: list[str], psi: float) -> Tensor:
