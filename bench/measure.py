@@ -50,7 +50,8 @@ class Judgement:
     A metric that the suite, the seed or the number of prompts does not allow is left out, with the reason.
 
     Raises:
-        UsageError: for such a metric, where `asked` says that the user named it and the reason is not the prompts.
+        UsageError: for such a metric, where `asked` says that the user named it and the reason is not the prompts; and
+            where that leaves nothing of what the user named.
     """
 
     def __init__(
@@ -90,6 +91,11 @@ class Judgement:
             images_per_prompt=self._per_prompt,
         )
         self._left_out = {name: reason for name in metrics if (reason := self._hindrance(name, asked=asked))}
+        if asked and len(self._left_out) == len(metrics):
+            name, reason = next(iter(self._left_out.items()))
+            raise UsageError(
+                f"nothing that was asked for can be measured: {name} {reason}, and there are {len(prompts):,}"
+            )
 
     def measure(self, store: ImageStore, features: Path) -> Measured:
         """All metrics on the stored images.

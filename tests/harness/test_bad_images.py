@@ -119,6 +119,10 @@ def test_too_few_images_are_refused_with_the_number(
 ) -> None:
     assert bench("--methods", "add", "--steps", "1", "--metrics", "brightness,hungry") == 0
     assert "hungry is left out: needs at least 100 images" in capsys.readouterr().out
+    capsys.readouterr()
+    assert bench("--methods", "lcm", "--steps", "1", "--metrics", "hungry") == 2  # nothing would be left
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: nothing that was asked for can be measured: hungry needs at least 100 images, and ")
     assert CELL.images_per_prompt == 1
 
 

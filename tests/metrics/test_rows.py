@@ -129,3 +129,15 @@ def test_cached_features_are_mapped_from_their_file(tmp_path: Path) -> None:
     assert str(file) in maps.read_text(encoding="utf-8")
     assert features.shape == (6, 24)
     assert rows_module.BLOCK >= 256
+
+
+@pytest.mark.slow
+def test_cmmd_of_fifty_thousand_against_fifty_thousand() -> None:
+    """A matrix of all pairs would be 20 GB."""
+    generated, reference = data(50_000, 8), data(50_000, 8, seed=1)
+    tracemalloc.start()
+    found = cmmd_pseudo_values(generated, reference=reference)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held < 0.4e9
+    assert abs(found.mean()) < 1  # of the same distribution
