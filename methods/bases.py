@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+from torch import nn
 
 from methods.hub.hashes import sha256_of
 from methods.hub.resolve import DENOISERS, LORA
@@ -76,7 +77,7 @@ def _restore(held: _Held) -> bool:
     pipe = held.pipe
     pipe.scheduler = held.scheduler
     pipe.vae.register_to_config(**held.vae_config)
-    pipe.vae.to(held.key[2])  # to float32 and back changes no value
+    nn.Module.to(pipe.vae, held.key[2])  # to float32 and back changes no value; diffusers' own warns
     if not held.touched:
         return True
     part = next(name for name in DENOISERS if getattr(pipe, name, None) is not None)

@@ -24,6 +24,7 @@ from methods.pipelines import (
     check_call,
     fuse_lora,
     load_pipeline,
+    quiet_libraries,
     read_recipe,
     timestep_arguments,
 )
@@ -99,7 +100,8 @@ class PipelineMethod(Method):
         """
         if reason := self.unsupported(request):
             raise UsageError(f"{self.info.name}: {reason}")
-        return to_uint8(self.pipe(**self.pipeline_arguments(request), output_type="pt").images)
+        with quiet_libraries():  # a recipe's own timesteps are warned of at every call
+            return to_uint8(self.pipe(**self.pipeline_arguments(request), output_type="pt").images)
 
     def pipeline_arguments(self, request: SampleRequest) -> dict[str, Any]:
         """What the stock pipeline is called with; calling it without this package gives the same image."""

@@ -16,7 +16,7 @@ from methods.hub import fit
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import read_header
 from methods.hub.resolve import DENOISERS
-from methods.hub.select import check_config, check_shards
+from methods.hub.select import LEFT_OUT, check_config, check_shards
 from methods.jsonfile import read_json
 
 MANIFEST = "manifest.json"
@@ -26,7 +26,7 @@ SDXL = FAMILIES["sdxl"]
 NETWORKS = SDXL.networks
 LORA = "pytorch_lora_weights.safetensors"
 """diffusers' name of a LoRA, here beside the parts of the pipeline that it was trained on."""
-NOT_LOADED = ("safety_checker", "feature_extractor", "image_encoder")
+NOT_LOADED = LEFT_OUT
 """Components of stock pipelines that are left out: a safety checker would replace images by black ones."""
 
 

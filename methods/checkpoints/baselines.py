@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from methods.checkpoints.shared import (
     ANY_GUIDANCE,
-    GB,
+    MB,
     MIRROR,
     OPENRAIL_M,
     OPENRAIL_PP,
@@ -80,6 +80,7 @@ class Base:
     source: str
     note: str = ""
     unverified: tuple[str, ...] = ()
+    revision: str | None = None
 
 
 BASES = (
@@ -90,8 +91,9 @@ BASES = (
             "EulerDiscreteScheduler", {"prediction_type": "epsilon"}, "classifier-free", 5.0, height=1024, width=1024,
             guidance_range=ANY_GUIDANCE, vae_dtype="float32",
         ),
-        (50, 25), 7 * GB, "fp16", "model card; defaults of diffusers' StableDiffusionXLPipeline",
-        unverified=("size_bytes",),
+        (50, 25), 6_940 * MB, "fp16",
+        "model card; defaults of diffusers' StableDiffusionXLPipeline; file list at e13090c",
+        revision="e13090c13ae930dcf52991bec9e88547f0470ff9",
     ),
     Base(
         "sd15", "sd15", "SD 1.5", SD15_BASE,
@@ -151,6 +153,7 @@ def _row(base: Base, method: str, title: str, recipe: Recipe, paper: str, arxiv:
         family=base.family,
         kind="pipeline",
         repo=base.repo,
+        revision=base.revision,
         variant=base.variant,
         recipe=recipe,
         steps=base.steps,

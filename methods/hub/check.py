@@ -25,7 +25,7 @@ from methods.jsonfile import read_json
 Read = Callable[[str], Path]
 """Gives the place on disk of a small file of the listing, fetching it if need be."""
 
-_WITHOUT_WEIGHTS = ("scheduler", "tokenizer", "feature_extractor", "image_processor", "processor")
+_WITHOUT_WEIGHTS = ("scheduler", "tokenizer", "image_processor", "processor")
 
 
 def needed_files(wanted: Wanted, listing: Listing, read: Read) -> dict[str, str]:

@@ -122,9 +122,9 @@ def _all_here(wanted: Wanted) -> FetchPlan | None:
         listing = list_in_cache(hub_id, wanted.command)
         folder = snapshot_folder(hub_id.repo, listing.commit)
         files = _files(wanted, listing, lambda name: folder / name)
-    except WeightsError:
+    except WeightsError as error:
         if _offline():
-            raise
+            raise WeightsError(f"{error} (HF_HUB_OFFLINE is set: unset it to fetch)") from error
         return None
     _check_pin(wanted, files)
     sound = all(is_whole(folder / file.name, file) for file in files)

@@ -15,8 +15,9 @@ from methods.hub.reference import PICKLES, SAFETENSORS, pickle_refused
 
 MODEL_INDEX = "model_index.json"
 SAFE_LIBRARIES = ("diffusers", "transformers")
-LEFT_OUT = ("safety_checker", "image_encoder")
-"""Components that stock pipelines do without: the first blackens images, the second serves image prompts."""
+LEFT_OUT = ("safety_checker", "feature_extractor", "image_encoder")
+"""Components that stock pipelines do without: the first blackens images with the second's help, the third serves image
+prompts. Some models name them and do not have them."""
 
 SMALL = (".json", ".txt", ".model", ".jinja")
 _SHARD = re.compile(r"-\d{5}-of-\d{5}")

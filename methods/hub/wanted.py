@@ -73,7 +73,9 @@ def wanted_of_row(row: Row) -> Wanted | None:
     filename = None if row.filename is None else check_filename(row.filename)
     is_pickle = row.pickle and filename is not None and filename.endswith(PICKLES)
     hub_id = HubId(check_repo(row.repo), row.revision or "main", filename)
-    return Wanted(hub_id, row.kind == "pipeline", row.variant, row.sha256, is_pickle, _options(row))
+    return Wanted(
+        hub_id, row.kind == "pipeline", row.variant, row.sha256, may_be_pickle=is_pickle, options=_options(row)
+    )
 
 
 def base_of_row(row: Row, rows: Iterable[Row] = ()) -> Wanted | None:
@@ -129,5 +131,7 @@ def rows_of(method: str, family: str) -> tuple[Row, ...]:
     found = cast("tuple[Row, ...]", table.rows(method, family))
     public = tuple(row for row in found if row.repo is not None)
     if not public:
-        raise UsageError(f"{method!r} has no public weights of family {family!r}; `bench list` says what there is")
+        raise UsageError(
+            f"{method!r} has no public weights of family {family!r}; `bench doctor --methods {method}` says why"
+        )
     return public

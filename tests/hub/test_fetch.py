@@ -221,7 +221,9 @@ def test_no_network(hub: FakeHub, refused: Error, monkeypatch: pytest.MonkeyPatc
 
 
 def test_offline_without_weights_names_the_command(caches: Path, refused: Error) -> None:
-    assert f"{REPO} is not on this disk; `python -m bench fetch {REPO}` fetches it" in refused(REPO)
+    line = refused(REPO)
+    assert f"{REPO} is not on this disk; `python -m bench fetch {REPO}` fetches it" in line
+    assert line.endswith("(HF_HUB_OFFLINE is set: unset it to fetch)")
 
 
 def test_offline_with_what_another_program_fetched_checks_and_records_it(caches: Path, refused: Error) -> None:
