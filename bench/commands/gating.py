@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from bench.gate.sides import Settings
     from bench.record import Record
 
-LIMIT = 500
-"""Prompts a cell. With as many, the distance's change by 5 % of broken images is some four of its standard errors."""
+LIMIT = 600
+"""Prompts a cell. With as many, what 5 % of broken images do to a distance is more than four of its standard errors."""
 
 MARKER = "fewstep-gate.txt"
 PARTS = ("base", "head", "logs", "noise", "work")

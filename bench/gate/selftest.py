@@ -19,7 +19,7 @@ from bench.gate.simulation import FeatureBank, Machine, quality
 from bench.gate.turns import PAIRS
 from bench.gate.verdicts import Check, Verdict, overall
 
-IMAGES = 500
+IMAGES = 600
 CELLS = ("simulated/one", "simulated/two")
 SLOWER = 1.05
 BROKEN = 0.05

@@ -27,7 +27,7 @@ class Settings:
     methods: tuple[str, ...]
     steps: tuple[int, ...]
     suite: str = "shapes"
-    limit: int = 500
+    limit: int = 600
     device: str = "cpu"
     dtype: str = "float32"
     batch_size: int = 50

@@ -125,7 +125,7 @@ class Machine:
 
 
 def quality(bank: FeatureBank, rng: np.random.Generator, cell: str, images: int, broken: float = 0.0) -> list[Check]:
-    """The checks of one cell of which a share `broken` of head's images broke.
+    """The checks of one cell of which a share `broken` of head's images, to the image, broke.
 
     Raises:
         ValueError: for a bank of fewer images than are drawn.
@@ -137,7 +137,7 @@ def quality(bank: FeatureBank, rng: np.random.Generator, cell: str, images: int,
     head = drawn.copy()
     anew = np.flatnonzero(rng.random(images) < rng.choice(_REDRAWN))[: len(others)]
     head[anew] = others[: len(anew)]
-    broke = rng.random(images) < broken
+    broke = rng.permutation(images) < round(broken * images)
     rounding = 1e-4 * rng.standard_normal((images, 1)) * (rng.random() < 0.5)
     features = np.where(broke[:, None], bank.broken[head], bank.features[head]) * (1 + rounding)
     scores = np.where(broke, bank.broken_scores[head], bank.scores[head]) * (1 + rounding[:, 0])
