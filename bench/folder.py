@@ -9,6 +9,7 @@ logs/<cell>.txt        the trace of a cell that failed
 prompts.json           the prompts used
 suite.json             exact ids, caption choice, crop and resize, where the suite is made of a user's files
 results.csv, .parquet  one tidy row a quantity
+records.index.json     what a later run needs to know of the records, to do nothing in no time
 results.stale          there while results.csv may lack a record
 .lock                  there while a command writes
 *.partial              a file being written, or what a killed run left of one

@@ -30,12 +30,12 @@ def write_results(records: Iterable[Record], folder: Path) -> pd.DataFrame:
     return frame
 
 
-def readable_records(folder: Path) -> tuple[list[Record], list[str]]:
-    """The records of `folder` that can be read, and one line about each that cannot."""
-    records, problems = [], []
+def readable_records(folder: Path) -> tuple[dict[str, Record], list[str]]:
+    """The records of `folder` that can be read, by file name, and one line about each that cannot."""
+    records, problems = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
-            records.append(read_record(path))
+            records[path.name] = read_record(path)
         except RecordError as error:
             problems.append(str(error))
     return records, problems

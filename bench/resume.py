@@ -17,13 +17,14 @@ from bench.metrics.weights import JudgeFiles
 from bench.plan import Plan
 from bench.provenance import file_hash, folder_hash
 from bench.record import Cell, Record, read_record
+from bench.record_index import RecordIndex
 
 
 class Resume:
     """What is there of `plan`, read from the records of its out folder.
 
     Raises:
-        RecordError: on `done`, where a record of the plan cannot be read (with `--force` it is replaced unread).
+        RecordError: on `pending` and `done`, where a record of the plan cannot be read; `--force` replaces it unread.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -32,16 +33,20 @@ class Resume:
     @cached_property
     def done(self) -> dict[Cell, Record]:
         """The finished cells with their records, in the order of the plan."""
-        if self._plan.force:
-            return {}
-        paths = {cell: self._plan.out.record(cell) for cell in self._plan.cells}
-        records = {cell: read_record(path) for cell, path in paths.items() if path.is_file()}
-        return {cell: record for cell, record in records.items() if self._is_done(cell, record)}
+        return {cell: read_record(self._plan.out.record(cell)) for cell in self._finished}
 
     @property
     def pending(self) -> tuple[Cell, ...]:
-        """The cells still to measure, in the order of the plan."""
-        return tuple(cell for cell in self._plan.cells if cell not in self.done)
+        """The cells still to measure, in the order of the plan. Records that the index knows are not read."""
+        return tuple(cell for cell in self._plan.cells if cell not in self._finished)
+
+    @cached_property
+    def _finished(self) -> dict[Cell, None]:
+        if self._plan.force:
+            return {}
+        index = RecordIndex(self._plan.out.root)
+        facts = {cell: index.facts(self._plan.out.record(cell).name) for cell in self._plan.cells}
+        return {cell: None for cell, found in facts.items() if found is not None and self._is_done(cell, found)}
 
     def origin(self, cell: Cell) -> dict[str, Any]:
         """What the weights of `cell` are judged by before they are loaded; part of every record."""
@@ -52,20 +57,17 @@ class Resume:
             return {"checkpoint": list(checkpoint_of(row_of(cell)))}
         return {"manifest": self._manifest}
 
-    def _is_done(self, cell: Cell, record: Record) -> bool:
-        if record.status == "failed" or record.cell != cell:
+    def _is_done(self, cell: Cell, facts: Mapping[str, Any]) -> bool:
+        if facts["status"] == "failed" or facts["cell"] != cell.stated:
             return False
-        if record.provenance.get("origin") != self.origin(cell):
+        if facts["origin"] != self.origin(cell) or facts["loading"] != self._plan.loading:
             return False
-        if record.provenance.get("loading", {}) != self._plan.loading:
-            return False
-        if record.status == "unsupported":
+        if facts["status"] == "unsupported":
             return True
-        return set(self._plan.metrics) <= _covered(record.provenance) and self._same_judges(record)
+        return set(self._plan.metrics) <= set(facts["covered"]) and self._same_judges(facts["judge_files"])
 
-    def _same_judges(self, record: Record) -> bool:
+    def _same_judges(self, used: Mapping[str, str]) -> bool:
         """Whether the record was made with the judges that are given now; by names and sizes of their files."""
-        used = record.provenance.get("judge_files", {})
         return all(used.get(name) == listing for name, listing in self._listing.items())
 
     @cached_property
@@ -85,8 +87,3 @@ class Resume:
     @cached_property
     def _folders(self) -> dict[Path, str]:
         return {}
-
-
-def _covered(provenance: Mapping[str, Any]) -> set[str]:
-    """Metrics measured, and those left out for a reason that stands in the record."""
-    return {*provenance.get("metrics", ()), *provenance.get("left_out", {})}

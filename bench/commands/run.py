@@ -167,12 +167,14 @@ def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
 
 def _leave_results(plan: Plan) -> None:
     """Write results.csv and results.parquet."""
+    from bench.record_index import write_index
     from bench.results import readable_records, write_results
 
     records, problems = readable_records(plan.out.records)
     for problem in problems:
         _tell(f"left out of results.csv: {problem}")
-    write_results(records, plan.out.root)
+    write_results(records.values(), plan.out.root)
+    write_index(plan.out.root, records)
     plan.out.results_are_written()
 
 

@@ -26,6 +26,8 @@ def snapshot(root: Path) -> dict[str, str]:
 def _content(path: Path) -> bytes | None:
     if path.parent.name == "records":
         return json.dumps(_record(json.loads(path.read_text()))).encode()
+    if path.name == "records.index.json":
+        return json.dumps({name: facts for name, (_, facts) in json.loads(path.read_text()).items()}).encode()
     if path.name == "slices.jsonl":
         return json.dumps(sorted(_without(json.loads(line), "seconds") for line in _last_lines(path))).encode()
     if path.name == "results.csv":

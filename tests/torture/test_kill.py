@@ -6,6 +6,7 @@ end, and training.
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench import provenance
 from bench.cli import main
 from bench.training import workshop
 from tests.harness import fakes, tables
@@ -115,7 +117,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # children are forked, and have none of the parent's threads
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("runner", "results", "progress", "terminal"):
+            importlib.import_module(f"bench.{name}")  # once, here, and not in every child
         tables.install(patch)
+        patch.setattr(provenance, "code", lambda: {"commit": None, "dirty": None})  # the checkout may be worked on
         fakes.reset()
         for name in tables.METHODS.names():
             (folder / "weights" / name).mkdir(parents=True)
