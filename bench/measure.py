@@ -13,6 +13,7 @@ from bench import registry
 from bench.errors import FewstepError, UsageError
 from bench.images import ImageStore
 from bench.judging import FeatureExtractor, Prompt
+from bench.memory import give_back
 from bench.metrics.features import BATCH_SIZE, FeatureCache, identity
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, Score
 from bench.metrics.weights import JudgeFiles
@@ -148,6 +149,7 @@ class Judgement:
             images = store.read(prompts)
             others = {key: other.features(images) for key, other in caches.items()}
             yield MetricBatch(images, prompts, cache.features(images) if cache is not None else None, others)
+            give_back()
 
 
 def measure_cost(

@@ -76,10 +76,11 @@ class FeatureCache:
         known = _read(path, rows=len(images))
         if known is not None:
             return known
-        features = extract(images, self._extractor, len(images))
-        self._write(features, path)
+        self._write(extract(images, self._extractor, len(images)), path)
         written = _read(path, rows=len(images))
-        return features if written is None else written
+        if written is None:
+            raise FewstepError(f"{path} cannot be read back right after it was written; check the disk")
+        return written
 
     def _write(self, features: Tensor, path: Path) -> None:
         partial = path.with_suffix(f".{os.getpid()}.partial")

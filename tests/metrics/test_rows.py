@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from bench.memory import give_back
 from bench.metrics import rows as rows_module
 from bench.metrics.distances import (
     cmmd_pseudo_values,
@@ -129,6 +131,31 @@ def test_cached_features_are_mapped_from_their_file(tmp_path: Path) -> None:
     assert str(file) in maps.read_text(encoding="utf-8")
     assert features.shape == (6, 24)
     assert rows_module.BLOCK >= 256
+
+
+def test_a_process_that_keeps_mapped_features_does_not_grow(tmp_path: Path) -> None:
+    """32 MiB of features are computed, written and kept mapped; what the process itself holds hardly grows."""
+    status = Path("/proc/self/status")
+    if not status.is_file() or "RssAnon" not in status.read_text(encoding="utf-8"):
+        pytest.skip("this system does not say what a process holds beside files")
+
+    def held() -> float:
+        give_back()
+        text = status.read_text(encoding="utf-8")
+        return int(text.split("RssAnon:")[1].split()[0]) / 1024
+
+    class Wide(RandomExtractor):
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().flatten(1)[:, :2048] + 0.5
+
+    cache, kept = FeatureCache(tmp_path, Wide()), []
+    images = shapes(256)
+    for turn in range(20):
+        if turn == 4:
+            before = held()
+        kept.append(cache.features(images + turn))
+    assert len(kept) == 20
+    assert held() - before < 16  # of 32; it is 0 to 3
 
 
 @pytest.mark.slow

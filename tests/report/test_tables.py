@@ -36,6 +36,8 @@ def test_csv_has_the_exact_values(make):
         ("add", 5.0, "True"), ("lcm_x", 9.0, "False"),
     ]  # fmt: skip
     assert rows[0]["guidance_scale"] == ""
+    assert rows[0]["protocol"] == rows[1]["protocol"] == make.quantity().protocol_hash
+    assert make.quantity(resize="another").protocol_hash != rows[0]["protocol"]
 
 
 def test_a_quantity_that_one_cell_lacks_is_a_dash(make):
