@@ -205,7 +205,7 @@ def _published_curves(axes: Axes) -> None:
         axes.plot(x, y, color=look[name].colour, marker=look[name].marker, ls=look[name].dashes)
         labels.append(Label(name, x[-1], y[-1], look[name].ink))
         obstacles += list(zip(x, y, strict=True))
-    axes.margins(x=0.34, y=0.12)
+    axes.margins(x=0.5, y=0.12)
     place_labels(axes, labels, obstacles)
 
 

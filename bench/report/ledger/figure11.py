@@ -21,11 +21,9 @@ PSI = "truncation_psi"
 FOLDER = "truncation"
 """Below the results folder: a results folder for each truncation."""
 
-PSIS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
-"""The figure's own, from its caption."""
 
 SCORES = (("fid", "FID", "fd-shapes", "FD-shapes"), ("clip_score", "CLIP score", "clip-shapes", "CLIP-shapes"))
-COMMAND = "python -m bench reproduce figure11"
+COMMAND = "python -m bench run --methods gan --steps 1 --weights gan=FOLDER --out reports/results/truncation/0.7"
 
 
 def truncation(record: Record) -> float:
@@ -57,8 +55,10 @@ def figure11(found: Sequence[Record]) -> Entry:
         "The less a GAN's styles vary, the better its images fit the text and the worse their distribution fits the "
         "real one. What is compared is the whole curve: how both scores change from no truncation to the strongest.",
         parts,
-        command=COMMAND,
-        notes=("The published points are read off the figure; their truncations are not stated.",),
+        notes=(
+            "The published points are read off the figure; their truncations are not stated.",
+            f"Each of our points is a run of a GAN's folder whose `recipe.json` has another `{PSI}`: `{COMMAND}`.",
+        ),
     )
 
 
