@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SIMULATIONS = 1000
 MAX_ROUNDS = 100
+MAX_CALIBRATION = 60
 
 EPILOG = """\
 Exit status: 0 PASS, 1 REGRESSION, 2 the request makes no sense, 3 INCONCLUSIVE (says how many more images or rounds
@@ -32,7 +33,7 @@ examples:
   bench gate --base-ref HEAD~1 --methods add --steps 1 --only latency
   bench gate --baseline baseline.json                     against a stored baseline
   bench gate --baseline baseline.json --against runs/shapes
-  bench gate --calibrate 10                               measure this machine's noise floor, or add to it
+  bench gate --calibrate 10                               measure this machine's noise floor anew
   bench gate --benchmarks base.json head.json             files of pytest --benchmark-json; a,b,c d,e,f: in turn
   bench gate --self-test                                  1,000 simulated gates of each kind: how often it is wrong
   bench gate --self-test --real                           30 real gates on this machine, 10 with something planted
@@ -51,7 +52,7 @@ def add_parser(commands: Subparsers) -> None:
         "--calibrate",
         type=int,
         metavar="N",
-        help="measure N A/A rounds for this machine's noise floor; compare nothing",
+        help="measure this machine's noise floor anew, in N A/A rounds",
     )
     add("--self-test", action="store_true", help="count how often the gate is wrong, in simulated gates")
     add("--real", action="store_true", help="with --self-test: real gates on this machine; goes on where it stopped")
@@ -159,8 +160,9 @@ def _calibrate(args: argparse.Namespace) -> int:
     from bench.gate.run import calibrate
     from bench.gate.sides import Side
 
-    between("--calibrate", args.calibrate, 1, 60)
+    between("--calibrate", args.calibrate, 1, MAX_CALIBRATION)
     request = _request(args, emptied(args.out or Path("runs/gate")))
+    request.store.clear()
     calibrate(Side("base", ROOT), request, args.calibrate)
     for stage, floor in request.store.floors().items():
         known = f"{100 * floor.after(1):.2f} % after 1 round, {100 * floor.after(5):.2f} % after 5"

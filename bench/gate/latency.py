@@ -37,6 +37,10 @@ ROUNDS = 5
 """Most rounds of one gate."""
 
 
+MOST_ROUNDS = 100
+"""That can be asked for; where more would be needed, the machine is too noisy."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """Seconds of one visit to each side: the median of its calls, {stage: seconds}; `total` is one of the stages."""
@@ -151,4 +155,6 @@ class Timed:
         if not math.isfinite(width):
             return "an A/A measurement of this machine (`bench gate --calibrate`)"
         wanted = self.rounds * (width / max(distance, 1e-4)) ** 2
-        return f"about {max(1, math.ceil(min(wanted, 9999) - self.rounds)):,} more rounds"
+        if wanted > MOST_ROUNDS:
+            return f"more than {MOST_ROUNDS} rounds, or a quieter machine,"
+        return f"about {max(1, math.ceil(wanted - self.rounds)):,} more rounds"

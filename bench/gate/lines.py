@@ -18,7 +18,7 @@ def lines(outcome: Outcome) -> Iterator[str]:
     rows = [_row(list(group)) for group in grouped(outcome.checks)]
     width = max((len(row[0]) for row in rows), default=0)
     for cell, kind, verdict, text in rows:
-        yield f"{cell:<{width}}  {kind:<7}  {verdict:<18}  {text}".rstrip()
+        yield _printable(f"{cell:<{width}}  {kind:<7}  {verdict:<18}  {text}".rstrip())
     yield summary(outcome)
 
 
@@ -77,6 +77,11 @@ def _row(checks: Sequence[Check]) -> tuple[str, str, str, str]:
         rest = [f"{len(checks) - 1} more"]
     text = describe(first) + (f" · {', '.join(rest)}" if rest else "")
     return first.cell, first.kind, verdict_text(first), text
+
+
+def _printable(text: str) -> str:
+    """Without line ends and what a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _gravity(check: Check) -> int:

@@ -44,6 +44,10 @@ class NoiseStore:
         """The floor of each gated stage; of no rounds where nothing is stored, or what is stored is damaged."""
         return floors_of(self._rounds())
 
+    def clear(self) -> None:
+        """Forget all rounds."""
+        self.path.unlink(missing_ok=True)
+
     def add(self, cells: Sequence[Sequence[Pair]]) -> None:
         """Keep one A/A round: the pairs of each cell.
 

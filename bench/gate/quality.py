@@ -30,6 +30,9 @@ from bench.report.display import display
 MIN_PROMPTS = 30
 """Fewest prompts whose mean difference is taken to be normal."""
 
+WORTH_SAYING = 100
+"""Times the images there are; beyond that no number is named, as the change is as good as at the margin."""
+
 _POWER = 0.9
 """How surely the images that are named would decide."""
 
@@ -168,6 +171,8 @@ class _Tests:
         if not spread > 0 or not math.isfinite(spread) or distance <= 0:
             return ""
         wanted = ((float(ndtri(1 - level)) + float(ndtri(_POWER))) * spread / distance) ** 2
+        if wanted > WORTH_SAYING * self._prompts:
+            return f"more than {WORTH_SAYING * images:,} images"
         prompts = max(math.ceil(wanted), MIN_PROMPTS)
         return f"about {_rounded(max(1, (prompts - self._prompts) * images // self._prompts)):,} more images"
 

@@ -61,6 +61,7 @@ class Side:
         Raises:
             FewstepError: where it leaves no records, with the last line it said.
         """
+        out = out.resolve()  # the child's working folder is its tree
         command = [sys.executable, "-m", "bench", "run", *settings.options, "--out", str(out)]
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as file:

@@ -66,6 +66,9 @@ def test_the_noise_floor_is_the_spread_between_sides_of_rounds(tmp_path: Path) -
     for _ in range(KEPT):
         store.add([pairs(rng)])
     assert store.floors()[TOTAL].rounds == KEPT
+    store.clear()
+    store.clear()
+    assert store.floors()[TOTAL].rounds == 0
 
 
 def test_a_damaged_noise_floor_is_measured_again(tmp_path: Path) -> None:

@@ -56,6 +56,13 @@ def test_the_gravest_check_of_a_cell_speaks_for_it() -> None:
     assert line.endswith("2 others pass")
 
 
+def test_a_line_is_one_line_and_orders_no_terminal_about() -> None:
+    odd = settled("shapes/add-1", "quality", Verdict.REGRESSION, "failed: one\ntwo \x1b[2J\x07")
+    found = list(lines(outcome(odd)))
+    assert len(found) == 2
+    assert found[0].isprintable()
+
+
 def test_all_pass() -> None:
     assert list(lines(outcome(FINE, FINE)))[-1] == "all 2 checks pass · 3 rounds · 4 min · PASS · exit 0"
 

@@ -65,6 +65,13 @@ def test_what_cannot_be_told_says_how_many_images_would_and_they_do() -> None:
     assert sum(item.verdict is Verdict.PASS for item in early) < passed / 2
 
 
+def test_no_absurd_number_is_named_at_the_margin_itself() -> None:
+    base, head = _drawn(0, 400)
+    head += -0.9999 - (head - base).mean()
+    found = compare("c", Quantity("clip-shapes", 0, 0, 0, 1, "", True, {}), Paired(base, head))
+    assert found.more == "more than 40,000 images"
+
+
 def _drawn(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
     base = np.asarray(clip(0, n))
     return base, base - 0.5 + 10.0 * np.random.default_rng((9, seed)).standard_normal(n)

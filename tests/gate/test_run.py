@@ -76,6 +76,15 @@ def test_a_round_visits_both_in_an_order_that_is_drawn(tree: Tree, settings: Set
         assert all(1.9 < pair.head[TOTAL] / pair.base[TOTAL] < 2.1 for pair in pairs)
 
 
+def test_a_folder_named_from_here_is_meant_from_here(
+    tree: Tree, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert len(Side("base", tree("base")).run(settings, Path("out"), Path("log.txt"))) == 2
+    assert (tmp_path / "here" / "out" / "records").is_dir()
+
+
 def test_a_process_that_ends_is_named(tree: Tree, settings: Settings, tmp_path: Path) -> None:
     sides = Side("base", tree("base")), Side("head", tree("head", seconds=None))
     with pytest.raises(SideEndedError, match="head cannot be timed: it cannot be loaded") as caught:
