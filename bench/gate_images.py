@@ -22,7 +22,7 @@ from bench.metrics.features import extract
 from bench.metrics.moments import gaussian
 from bench.numerics import fixed_numerics
 from bench.record import Cell
-from bench.runner import requests_of
+from bench.sampling import requests_of
 from bench.suites.interface import Suite
 
 SCORE = "clip-shapes"

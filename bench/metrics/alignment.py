@@ -17,7 +17,7 @@ from bench.metrics.collecting import PromptList, protocol, require_images, score
 from bench.metrics.features import extract, identity
 from bench.metrics.hub.clip import clip_tower
 from bench.metrics.interface import Metric, MetricBatch, MetricContext, MetricInfo, Score
-from bench.metrics.weights import WEIGHTS
+from bench.metrics.judge_table import WEIGHTS
 
 DTYPE = "float32 embeddings, float64 cosine"
 
