@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.record import Cell, Quantity, Record
+    from bench.record import Cell, Record
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\.\s][^\x00-\x1f\x7f-\x9f/\\]{0,127}")
 _SHARE = re.compile(r"[0-9]{1,4}/[0-9]{1,4}")
@@ -59,7 +59,7 @@ def _check_cell(cell: Cell) -> None:
         _need((name != "num_inference_steps") <= getattr(cell, name) <= _MOST, name, getattr(cell, name))
 
 
-def _check_quantity(quantity: Quantity) -> None:
+def _check_quantity(quantity: Any) -> None:
     _check_name("quantity", quantity.name)
     for name in ("value", "ci_low", "ci_high"):
         _need(_is_number(getattr(quantity, name)), name, getattr(quantity, name))
