@@ -18,9 +18,11 @@ def draw_losses(table: Path, picture: Path) -> None:
     figure = Figure(figsize=(6, 2.2 * len(losses)), layout="constrained")
     for place, name in enumerate(losses):
         axes = figure.add_subplot(len(losses), 1, place + 1)
-        axes.plot(rows["step"], rows[name], lw=0.6, alpha=0.4)
-        axes.plot(rows["step"], rows[name].rolling(_SMOOTHED, min_periods=1, center=True).mean(), lw=1.6, color="C0")
-        if (rows[name] > 0).all():
+        known = rows[rows[name].notna()]  # a network may begin to learn later
+        axes.plot(known["step"], known[name], lw=0.6, alpha=0.4)
+        smooth = known[name].rolling(_SMOOTHED, min_periods=1, center=True).mean()
+        axes.plot(known["step"], smooth, lw=1.6, color="C0")
+        if (known[name] > 0).all():
             axes.set_yscale("log")
         axes.set_title(name, loc="left", fontsize=9)
     axes.set_xlabel("step")

@@ -20,6 +20,7 @@ from methods.distill.loop import Log
 
 LOSSES = "losses.csv"
 MEASURES = "measures.jsonl"
+_FIRST = "step,seconds,learning_rate"
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class StageLogs:
         return self._folder / f"grid-{step:06d}.png"
 
     def write_losses(self, log: Log) -> None:
-        """Add a row of losses."""
+        """Add a row of losses; a network that begins to learn later adds its columns then."""
         path = self._folder / LOSSES
-        if not path.exists():
-            write_text(path, "step,seconds,learning_rate," + ",".join(log.losses) + "\n")
+        lines = _whole_lines(path) if path.exists() else [_FIRST]
+        known = lines[0].split(",")[_FIRST.count(",") + 1 :]
+        names = [*known, *(name for name in log.losses if name not in known)]
+        if names != known:
+            write_text(path, "".join(f"{line}\n" for line in (",".join((_FIRST, *names)), *lines[1:])))
         with path.open("a", encoding="utf-8") as file:
-            values = ",".join(f"{value:.6g}" for value in log.losses.values())
+            values = ",".join(f"{log.losses[name]:.6g}" if name in log.losses else "" for name in names)
             file.write(f"{log.step},{log.seconds:.1f},{log.learning_rate:.3g},{values}\n")
 
     def write_measures(self, log: Log, measured: Mapping[str, float]) -> None:
