@@ -103,7 +103,8 @@ def _from_decimals(planes: bytes, n: int) -> NDArray[np.float64]:
     digits = _unplanes(planes[: 4 * n], "<i4").astype(np.float64)
     powers = np.frombuffer(planes[4 * n :], dtype="i1")
     scale = 10.0 ** np.abs(powers).astype(np.float64)
-    return np.where(powers < 0, digits / scale, digits * scale)
+    values: NDArray[np.float64] = np.where(powers < 0, digits / scale, digits * scale)
+    return values
 
 
 def _planes(values: NDArray[Any]) -> bytes:
