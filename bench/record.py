@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -62,7 +62,7 @@ class Cell:
         kept = "" if self.snapshot is None else f"after {self.snapshot} of its training"
         return ", ".join(part for part in (self.ablation, kept, seed) if part)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A file name stem, unique within one output folder: `add-1-n1000-3f2a1c`, guidance and seed in it if given."""
         guidance = "" if self.guidance_scale is None else f"-g{self.guidance_scale:g}"

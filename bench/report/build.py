@@ -41,6 +41,9 @@ PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
 )
 """What makes the further sections of the page, in their order; see `bench.report.sections`."""
 
+MOST_DRAWN = 4
+"""Groups that have charts, the largest: of more settings than that, tables and images tell enough."""
+
 
 def build(results: Path, out: Path, check: bool, latency: LatencyReport | None = None) -> int:
     """Write the report of `results` into `out`, or with `check` compare it with what is there.
@@ -86,7 +89,7 @@ def render(
     prompts = read_prompts(results)
     sheets = {group.slug: read_sheets(results, group.measured) for group in found}
     drawn: dict[str, bytes] = {}
-    for group in found:
+    for group in found[:MOST_DRAWN]:
         drawn |= figures(group) | grids(group.slug, sheets[group.slug], prompts)
     material = Material(results, found, sheets, prompts, records)
     further = [section for provider in PROVIDERS if (section := provider(material)) is not None]

@@ -81,10 +81,6 @@ def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequ
     width = _LEFT + pixels.shape[1] + _MARGIN
     height = _MARGIN + head + pixels.shape[0] + _MARGIN
     figure = new_figure(width / _DPI, height / _DPI)
-    box = (_LEFT / width, _MARGIN / height, pixels.shape[1] / width, pixels.shape[0] / height)
-    axes = figure.add_axes(box)
-    axes.set_axis_off()
-    axes.imshow(pixels, interpolation="none", aspect="auto")
     for column, lines in enumerate(captions):
         x = _LEFT + column * (TILE + GAP)
         for place, line in enumerate(reversed(lines)):
@@ -98,5 +94,7 @@ def _draw(sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt], chosen: Sequ
         steps = steps_text(cell.num_inference_steps)
         figure.text(right, y - 2 / height, steps, fontsize=7, ha="right", va="top", color=FAINT)
     image = io.BytesIO()
-    rendered(figure, _DPI).save(image, format="webp", lossless=True, quality=100, method=4)
+    drawn = rendered(figure, _DPI)
+    drawn.paste(Image.fromarray(pixels), (_LEFT, _MARGIN + head))
+    drawn.save(image, format="webp", lossless=True, quality=100, method=4)
     return image.getvalue()

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
 
 _SIZE = 8.5
 _SHIFTS = (0.0, 9.0, -9.0, 19.0, -19.0, 29.0, -29.0, 40.0, -40.0, 52.0, -52.0, 64.0, -64.0)
@@ -82,7 +84,8 @@ def place_labels(
         size = text.get_window_extent(renderer)
         at_x, at_y = axes.transData.transform((label.x, label.y))
         boxes = [place.box(at_x, at_y, size.width, size.height, scale) for place in places]
-        costs = [_covered(box, taken, inside) + _AWAY * abs(place.dy) for box, place in zip(boxes, places, strict=True)]
+        away = [_AWAY * abs(place.dy) for place in places]
+        costs = [cost + more for cost, more in zip(_covered(boxes, taken, inside), away, strict=True)]
         chosen = costs.index(min(costs))
         _write(axes, label, places[chosen])
         taken.append(boxes[chosen])
@@ -139,13 +142,17 @@ def _around(axes: Axes, x: float, y: float, radius: float) -> Bbox:
     return Bbox.from_extents(centre_x - radius, centre_y - radius, centre_x + radius, centre_y + radius)
 
 
-def _covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
-    """Pixels of `box` that lie on something, or outside the axes."""
-    outside = box.width * box.height - _shared(box, inside)
-    return round(4 * outside + sum(_shared(box, other) for other in taken), 3)
+def _covered(boxes: Sequence[Bbox], taken: Sequence[Bbox], inside: Bbox) -> list[float]:
+    """Pixels of each box that lie on something, or outside the axes."""
+    ours, others = _corners(boxes), _corners([inside, *taken])
+    low = np.maximum(ours[:, None, :2], others[None, :, :2])
+    high = np.minimum(ours[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    outside = (ours[:, 2:] - ours[:, :2]).prod(axis=1) - shared[:, 0]
+    found: list[float] = np.round(4 * outside + shared[:, 1:].sum(axis=1), 3).tolist()
+    return found
 
 
-def _shared(one: Bbox, other: Bbox) -> float:
-    width = min(one.x1, other.x1) - max(one.x0, other.x0)
-    height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return width * height if width > 0 and height > 0 else 0.0
+def _corners(boxes: Sequence[Bbox]) -> NDArray[np.float64]:
+    """(n, 4): x0, y0, x1, y1 of each."""
+    return np.array([(box.x0, box.y0, box.x1, box.y1) for box in boxes])

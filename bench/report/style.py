@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -58,6 +59,7 @@ _FONTS = "'DejaVu Sans', Verdana, 'Bitstream Vera Sans', sans-serif"
 _TAG = re.compile("<[^>]*>")
 _SPARE_DIGITS = re.compile(r"(\d\.\d\d)\d+")
 _SPARE = re.compile(r' (?:id="[a-z0-9]+_[0-9]+"|transform="rotate\(-0 [^"]*")|(?<=^)\s+', re.MULTILINE)
+_CODE = np.array([65536, 256, 1], dtype=np.int32)
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 
 
@@ -127,11 +129,15 @@ def rendered(figure: Figure, dpi: int) -> Image.Image:
 
 def _with_palette(image: Image.Image) -> Image.Image:
     """The image in its 256 most frequent colours, each exact; what blends at an edge takes the nearest."""
-    found = image.getcolors(image.width * image.height) or []
-    frequent = sorted(found, key=lambda item: (-item[0], item[1]))[:256]
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([value for _, colour in frequent for value in colour])  # type: ignore[union-attr]
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    pixels = np.asarray(image, dtype=np.int32)
+    codes, places, counts = np.unique(pixels @ _CODE, return_inverse=True, return_counts=True)
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
+    palette = colours[np.argsort(-counts, kind="stable")[:256]]
+    distances = ((colours[:, None, :] - palette[None, :, :]) ** 2).sum(axis=2)
+    indices = distances.argmin(axis=1).astype(np.uint8)[places].reshape(pixels.shape[:2])
+    small = Image.fromarray(indices, mode="P")
+    small.putpalette(palette.ravel().tolist())
+    return small
 
 
 def _short(tag: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -124,8 +125,9 @@ def test_the_slider_shows_a_at_its_left_and_b_at_its_right(show: Open, report: P
 
 def test_flicker_shows_a_and_b_in_turn_and_can_be_stopped(show: Open, report: Path) -> None:
     page = show()
-    page.clock.install()
+    page.clock.install(time=datetime(2024, 1, 1, tzinfo=UTC))
     page.reload()
+    page.clock.pause_at(datetime(2024, 1, 1, 1, tzinfo=UTC))  # from here on time passes only when it is told to
     page.get_by_role("radio", name="flicker").check()
     one, other = compared(page)
     wanted = colours(page, report, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -122,3 +123,24 @@ def test_damaged_sheets_and_prompts_are_named(make, tmp_path):
     (folder / "prompts.json").write_text('[{"id": "1"}]')
     with pytest.raises(RecordError, match="not a list of prompts"):
         read_prompts(folder)
+
+
+def test_a_picture_keeps_its_frequent_colours_exactly_and_the_rest_nearly(make):
+    group = groups(make.example_records())[0]
+    data = figures(group)["quality-latency-shapes.png"]
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == "P"
+        pixels = np.asarray(image.convert("RGB"))
+    assert tuple(pixels[0, 0]) == (255, 255, 255)
+    colours = set(map(tuple, pixels.reshape(-1, 3).tolist()))
+    assert {(255, 255, 255), (0, 114, 178)} <= colours  # the paper and a series
+    assert len(colours) <= 256
+
+
+def test_the_words_of_a_figure_are_words_and_its_numbers_short(make):
+    group = groups([*make.example_records(), make.record("v1.23456", 1, make.example_records()[0].quantities)])[0]
+    text = figures(group)["quality-latency-shapes.svg"].decode()
+    assert "v1.23456 · 1" in text  # what is text is not rounded
+    assert "Latency of one image" in text
+    inside = [number for tag in re.findall("<[^>]*>", text) for number in re.findall(r"[0-9]+[.]([0-9]+)", tag)]
+    assert max(map(len, inside[5:])) <= 2

@@ -69,6 +69,7 @@ class Browser {
     this.data = JSON.parse(root.querySelector("script").textContent);
     this.prompt = 0;
     this.everything = false;
+    this.alone = []; // pictures that nothing is compared with
     this.prompts = root.querySelector(".prompts");
     this.steps = root.querySelector("select.steps");
     if (this.data.cells.length > TILES_AT_ONCE) this.steps.selectedIndex = 1;
@@ -102,10 +103,10 @@ class Browser {
     const item = document.createElement("li");
     const picture = document.createElement("div");
     picture.className = "picture";
-    this.paint(picture, cell);
+    if (!this.compare) this.alone.push([picture, cell]);
     const name = document.createElement("span");
     name.dir = "auto";
-    name.textContent = cell[0];
+    name.textContent = this.compare ? cell[0] : this.title(cell);
     const frame = document.createElement(this.compare ? "button" : "div");
     frame.className = "tile";
     frame.append(picture, name);
@@ -129,17 +130,22 @@ class Browser {
     more.hidden = cells.length === all;
     more.querySelector("button").textContent = `Show all ${all}`;
     const rows = new Map();
+    this.alone = [];
     for (const [cell, index] of cells) {
-      if (!rows.has(cell[1])) rows.set(cell[1], []);
-      rows.get(cell[1]).push(this.tile(cell, index));
+      const row = this.compare ? cell[1] : 0;
+      if (!rows.has(row)) rows.set(row, []);
+      rows.get(row).push(this.tile(cell, index));
     }
     const parts = [];
     for (const [steps, items] of rows) {
-      const head = document.createElement("h4");
-      head.textContent = steps === 1 ? "1 step" : `${steps} steps`;
       const list = document.createElement("ul");
       list.append(...items);
-      parts.push(head, list);
+      if (steps > 0) {
+        const head = document.createElement("h4");
+        head.textContent = steps === 1 ? "1 step" : `${steps} steps`;
+        parts.push(head);
+      }
+      parts.push(list);
     }
     this.root.querySelector(".tiles").replaceChildren(...parts);
     this.show(this.prompt);
@@ -152,10 +158,7 @@ class Browser {
     this.root.querySelector(".prompt").textContent = this.data.prompts[this.prompt];
     this.root.style.setProperty("--index", this.prompt);
     if (this.compare) this.compare.draw();
-    if (!this.compare) {
-      const pictures = this.root.querySelectorAll(".tiles .picture");
-      pictures.forEach((picture) => { picture.setAttribute("aria-label", picture.getAttribute("aria-label").replace(/: .*$/s, `: ${this.data.prompts[this.prompt]}`)); });
-    }
+    for (const [picture, cell] of this.alone) this.paint(picture, cell);
   }
 }
 
