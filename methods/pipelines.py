@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 
+TRIED_STEPS = 4
+"""A count that every scheduler can make, whatever a recipe allows: PeRFlow needs a step in each of four windows."""
 _ANGLES = ("max_timesteps", "intermediate_timesteps")
 _CALLED_WITH = ("prompt", "generator", "guidance_scale", "height", "width", "num_inference_steps", "output_type")
 
@@ -164,7 +166,8 @@ def make_scheduler(config: Mapping[str, Any], recipe: Recipe, family: Family = S
             scheduler: Any = kind.from_config(config, **recipe.scheduler_config)
         _check_schedule(scheduler, recipe)
         if not scheduler.config.get("use_dynamic_shifting"):  # which the pipeline alone knows the size for
-            scheduler.set_timesteps(**timestep_arguments(recipe, recipe.allowed_steps[0], family))
+            fewest, most = recipe.allowed_steps
+            scheduler.set_timesteps(**timestep_arguments(recipe, min(max(fewest, TRIED_STEPS), most), family))
     except (ValueError, TypeError, NotImplementedError, ImportError) as error:
         raise WeightsError(f"scheduler_config does not fit {recipe.scheduler}: {_first_line(error)}") from error
     return scheduler

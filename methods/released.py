@@ -43,6 +43,11 @@ class Released(PipelineMethod):
             check_lora(weights)
         return super().load(weights, device=device, dtype=dtype)
 
+    @classmethod
+    def recipe_of(cls, weights: Path) -> Recipe:
+        """The one that the class was made with: `load_released` has read the folder's, and may have let it loose."""
+        return cls.default_recipe
+
     def _wrong_steps(self, request: SampleRequest) -> str | None:
         reason = super()._wrong_steps(request)
         return reason and f"{reason} (--allow-off-recipe tries it, marked)"

@@ -72,7 +72,7 @@ class PipelineMethod(Method):
     def load(cls, weights: Path, *, device: torch.device, dtype: torch.dtype) -> Self:
         pipe = load_pipeline(weights, device=device, dtype=dtype, family=cls.family)
         try:
-            method = cls(pipe, read_recipe(weights) or cls.default_recipe)
+            method = cls(pipe, cls.recipe_of(weights))
         except WeightsError as error:
             raise error if str(weights) in str(error) else WeightsError(f"{weights}: {error}") from error
         if (weights / LORA).exists():
@@ -80,6 +80,15 @@ class PipelineMethod(Method):
             fuse_lora(pipe, weights, scale=scale, denoiser=cls.family.denoiser)
         settle(pipe, device)
         return method
+
+    @classmethod
+    def recipe_of(cls, weights: Path) -> Recipe:
+        """The recipe that the folder is sampled by.
+
+        Raises:
+            WeightsError: where its recipe.json is none.
+        """
+        return read_recipe(weights) or cls.default_recipe
 
     @property
     def components(self) -> Mapping[str, nn.Module]:

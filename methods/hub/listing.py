@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from methods.errors import WeightsError
-from methods.hub.lock import locked_commit, locked_files
+from methods.hub.lock import locked_commit, locked_commits, locked_files
 from methods.hub.places import repo_folder
 from methods.hub.problems import explained
 from methods.hub.reference import HubId, check_filename, is_commit
@@ -72,7 +72,11 @@ def list_in_cache(hub_id: HubId, command: str) -> Listing:
     commit = locked_commit(hub_id.repo, hub_id.revision) or _cached_commit(hub_id)
     folder = None if commit is None else snapshot_folder(hub_id.repo, commit)
     if commit is None or folder is None or not folder.is_dir():
-        raise WeightsError(f"{hub_id} is not on this disk; {command} fetches it")
+        others = [other for other in locked_commits(hub_id.repo) if snapshot_folder(hub_id.repo, other).is_dir()]
+        here = (
+            f" (it is here at {', '.join(others)}: write @COMMIT after its name)" if others and commit is None else ""
+        )
+        raise WeightsError(f"{hub_id} is not on this disk{here}; {command} fetches it")
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     found = tuple(_cached_file(path, folder) for path in files)
     if gone := sorted(set(locked_files(hub_id.repo, commit)) - {file.name for file in found}):

@@ -31,6 +31,11 @@ def locked_commit(repo: str, revision: str) -> str | None:
     return None if commit is None else str(commit)
 
 
+def locked_commits(repo: str) -> tuple[str, ...]:
+    """The commits of which anything was recorded."""
+    return tuple(_read(repo)["commits"])
+
+
 def locked_files(repo: str, commit: str) -> Mapping[str, str]:
     """File name -> sha256 of what was fetched of `commit`."""
     return dict(_read(repo)["commits"].get(commit, {}))

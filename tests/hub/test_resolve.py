@@ -144,7 +144,7 @@ def test_rows_of_the_table(caches: Path, tiny_pipeline: Path, tiny_lora_pipeline
     row = Line("lora", "some/lora", "four_steps.safetensors", base="some/base")
     assert (row_folder(row) / LORA).read_bytes() == (tiny_lora_pipeline / LORA).read_bytes()
     assert (row_folder(row) / UNET).read_bytes() == (tiny_pipeline / UNET).read_bytes()
-    assert [source.get("repo") for source in sources_of(row_folder(row))] == ["some/base", None]
+    assert [source.get("repo") for source in sources_of(row_folder(row))] == ["some/base", "some/lora"]
     missing = Line("unet", "some/other", "one.safetensors", base="some/base", method="lightning")
     with pytest.raises(
         WeightsError, match=r"some/other/one.safetensors is not .*fetch --methods lightning --family sdxl"

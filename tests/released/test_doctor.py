@@ -87,7 +87,8 @@ def test_a_mistake_beside_the_weights_is_named(
 
 
 @pytest.mark.parametrize(
-    ("method", "family", "steps"), [("add", "sdxl", 4), ("lcm-lora", "sdxl", 4), ("tcd", "sdxl", 4)]
+    ("method", "family", "steps"),
+    [("add", "sdxl", 4), ("lcm-lora", "sdxl", 4), ("tcd", "sdxl", 4), ("perflow", "sd15", 8)],
 )
 def test_the_right_recipe_passes(
     method: str, family: str, steps: int, folders: Folders, capsys: pytest.CaptureFixture[str]

@@ -256,21 +256,21 @@ def test_one_file_over_a_row_and_a_doctor_who_looks_at_it(
         capsys.readouterr()
         assert main(["doctor", "--methods", "add", "--family", "sdxl", "--steps", "4", *weights]) == 0
         assert "999, 749, 499, 249" in capsys.readouterr().out
-    lora = "latent-consistency/lcm-lora-sdxl/pytorch_lora_weights.safetensors"
-    options = ["doctor", "--methods", "lcm-lora", "--family", "sdxl", "--weights", f"lcm-lora={lora}"]
+    name, pinned = (
+        "latent-consistency/lcm-lora-sdxl/pytorch_lora_weights.safetensors",
+        find("lcm-lora", "sdxl").revision,
+    )
+    assert main(["doctor", "--methods", "lcm-lora", "--family", "sdxl", "--weights", f"lcm-lora={name}"]) == 2
+    told = capsys.readouterr().err
+    assert f"{name} is not on this disk (it is here at {pinned}: write @COMMIT after its name)" in told
+    options = ["doctor", "--methods", "lcm-lora", "--family", "sdxl", "--weights", f"lcm-lora={name}@{pinned}"]
     assert main(options) == 0
     assert "999, 759, 499, 259" in capsys.readouterr().out
     assert main([*options, "--guidance-scale", "7"]) == 1
     assert "LCM-LoRA blurs and burns above 2" in capsys.readouterr().out
-    assert main(["doctor", "--methods", "add", "--family", "sdxl", "--weights", "add=stabilityai/sdxl-turbo"]) == 2
-    assert "`python -m bench fetch stabilityai/sdxl-turbo` fetches it" in capsys.readouterr().err
     revision = find("add", "sdxl").revision
     turbo = f"stabilityai/sdxl-turbo@{revision}"
     assert main(["doctor", "--methods", "add", "--family", "sdxl", "--weights", f"add={turbo}"]) == 0
-    lightning = find("lightning-lora", "sdxl", 4)
-    options = ["doctor", "--methods", "lcm-lora", "--family", "sdxl", "--weights"]
-    assert main([*options, f"lcm-lora={lightning.repo}/{lightning.filename}@{lightning.revision}"]) == 2
-    assert "bench fetch" in capsys.readouterr().err
 
 
 def test_a_fetch_of_methods_is_resumable_and_looks_at_the_disk_first(
