@@ -52,8 +52,8 @@ class Cell:
     @property
     def stated(self) -> dict[str, Any]:
         """Its fields as JSON data, without those that are at their default."""
-        defaults = {item.name: item.default for item in fields(self) if item.default is not MISSING}
-        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
+        values = ((item, getattr(self, item.name)) for item in fields(self))
+        return {item.name: value for item, value in values if item.default is MISSING or value != item.default}
 
     @property
     def variant(self) -> str:

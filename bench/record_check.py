@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +56,8 @@ def _check_cell(cell: Cell) -> None:
         elif value is not None and value is not True and value is not False:
             _need(_is_number(value) and abs(value) <= 2**63, item.name, value)
     for name in ("num_inference_steps", "limit", "batch_size", "images_per_prompt"):  # a control has no steps
-        _need((name != "num_inference_steps") <= getattr(cell, name) <= _MOST, name, getattr(cell, name))
+        least = 0 if name == "num_inference_steps" else 1
+        _need(least <= getattr(cell, name) <= _MOST, name, getattr(cell, name))
 
 
 def _check_quantity(quantity: Any) -> None:
@@ -64,10 +65,11 @@ def _check_quantity(quantity: Any) -> None:
     for name in ("value", "ci_low", "ci_high"):
         _need(_is_number(getattr(quantity, name)), name, getattr(quantity, name))
     _need(type(quantity.n) is int and 0 <= quantity.n <= _MOST, "n", quantity.n)
-    _need(isinstance(quantity.unit, str) and len(quantity.unit) <= 32, "unit", quantity.unit)
     _need(type(quantity.higher_is_better) is bool, "higher_is_better", quantity.higher_is_better)
     _check_scalars("protocol", quantity.protocol)
-    _need(isinstance(quantity.parts, Mapping) and _numbers(quantity.parts.values()), "parts", quantity.parts)
+    _check_scalars("parts", quantity.parts)
+    _check_scalars("unit", {"unit": quantity.unit})
+    _need(len(quantity.unit) <= 32, "unit", quantity.unit)
 
 
 def _check_scalars(name: str, values: Any) -> None:
@@ -78,10 +80,6 @@ def _check_scalars(name: str, values: Any) -> None:
 
 def _check_name(field: str, value: object) -> None:
     _need(isinstance(value, str) and _NAME.fullmatch(value) is not None, field, value)
-
-
-def _numbers(values: Iterable[object]) -> bool:
-    return all(map(_is_number, values))
 
 
 def _is_number(value: object) -> bool:

