@@ -99,6 +99,12 @@ TESTS: dict[str, tuple[str, ...]] = {
     "a mapped file of features that is cut short": (
         "metrics/test_features.py::test_nothing_but_whole_safetensors_is_left_behind",
     ),
+    "a disk that fills up takes a part": (
+        "harness/test_survival.py::test_a_disk_that_takes_a_part_without_complaint_is_noticed",
+    ),
+    "lines appended after a checkpoint": ("torture/test_kill.py::test_a_killed_run_ends_with_the_bytes_of_one_that_was_not",),
+    "a table written at the end of a run": ("torture/test_kill.py::test_killed_again_and_again_it_ends_all_the_same",),
+    "an image viewer's library": ("torture/test_hostile.py::test_parsers_refuse_what_is_hostile",),
     "networks of constant weights": (
         "latency/test_architectures.py::test_weights_are_random_scaled_and_the_same_every_time",
     ),
