@@ -31,6 +31,7 @@ from bench.suites.shapes.training.students.progressive import train_pd
 from bench.suites.shapes.training.students.style import show_plugged, train_style
 from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
+from bench.training.heap import keep_heap
 from bench.training.workshop import Workshop
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
@@ -97,6 +98,7 @@ def main(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise UsageError(f"--threads {args.threads}: at least 1")
         torch.set_num_threads(args.threads)
+    keep_heap()
     with process_group() as share:
         for name in order:
             _train(shop, name, args.processes, share)
