@@ -18,10 +18,11 @@ from bench.suites.shapes.training.command import STAGES
 from bench.suites.shapes.training.eye import make_eye
 from bench.suites.shapes.training.students import cfg_aware, common, dmd2, gan, gd, instaflow, pairs, ufogen
 from bench.suites.shapes.training.students.lcm import LCM
-from bench.suites.shapes.zoo import CACHE_VARIABLE, Zoo
+from bench.suites.shapes.zoo import Zoo
 from bench.training.workshop import MADE, Workshop
 from methods.gan import StyleGAN
 from methods.gan.pipeline import GanPipeline
+from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
 from methods.registry import METHODS
 from methods.sampling import PipelineMethod

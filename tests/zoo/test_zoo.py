@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, LCMSchedul
 from bench.errors import WeightsError
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.pack import STUDENTS
 from bench.suites.shapes.zoo import Zoo
 from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
@@ -52,6 +53,18 @@ def test_every_trained_file_says_what_made_it(zoo: Zoo) -> None:
         assert made["history"][0]["config"]["seed"] >= 0
         assert "images" in made["data"]
         assert made["versions"]["torch"]
+
+
+def test_every_student_says_what_it_cost_in_three_currencies_and_none_had_more_than_lcm(zoo: Zoo) -> None:
+    made = {name: file["made"] for name, file in zoo.manifest["files"].items()}
+    students = [name for name in STUDENTS if name in made]
+    assert {"add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1"} <= set(students)
+    for name in students:
+        spent = made[name].get("all_rounds", made[name])  # the rounds of one chain share one budget
+        assert 0 < spent["seconds"] <= 45 * 60
+        assert 0 < spent["images"] <= made["lcm"]["images"]
+        assert 0 <= spent["teacher_evaluations"] <= made["lcm"]["teacher_evaluations"]
+        assert spent["teacher_evaluations"] or name in ("style", "ufogen", "gan")
 
 
 def test_the_unet_has_at_most_two_and_a_half_million_parameters(zoo: Zoo) -> None:

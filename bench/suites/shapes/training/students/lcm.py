@@ -53,4 +53,6 @@ def train_lcm(shop: Workshop) -> None:
         return sample_rows(pipe, (1, 4), LCM_GUIDANCE_SCALE)
 
     averages, made = shop.run("lcm", objective, batches, LCM, data=data_note(LCM), grid=grid, measure_every=200)
-    shop.finish("lcm", averages["student"].state_dict(), {**made, "recipe": vars(LCM_RECIPE)})
+    images = LCM.steps * LCM.batch_size
+    counted = {"images": images, "teacher_evaluations": 2 * images}
+    shop.finish("lcm", averages["student"].state_dict(), {**made, **counted, "recipe": vars(LCM_RECIPE)})
