@@ -30,9 +30,10 @@ from methods.errors import WeightsError
 from methods.weights import sha256
 
 LOG_EVERY = 25
+SPEAK_EVERY_S = 30.0  # where the progress is no terminal's
 WEIGHTS = "model.safetensors"
 MADE = "made.json"
-_LOSSES = "losses.csv"
+_LOSSES, _MEASURES = "losses.csv", "measures.jsonl"
 
 Measure = Callable[[Mapping[str, nn.Module]], Mapping[str, float]]
 Grid = Callable[[Mapping[str, nn.Module]], Tensor]
@@ -97,11 +98,13 @@ class Workshop:
         measured: Mapping[str, float] = {}
         with self._progress(name, config.steps) as advance:
             for log in train(objective, batch_at, config, folder, compute):
+                if last is None and current_share().rank == 0:
+                    forget_after(folder, log.step - 1)
                 last = log
                 advance(log)
                 if current_share().rank:
                     continue  # the first process logs and measures for all
-                if log.step % LOG_EVERY == 0:
+                if log.step % LOG_EVERY == 0 or log.step == config.steps:
                     self._write_losses(folder, log)
                 if log.step % measure_every == 0 or log.step == config.steps:
                     measured = measure(log.averages) if measure else {}
@@ -130,14 +133,18 @@ class Workshop:
         with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
                       console=self.console, disable=silent) as progress:  # fmt: skip
             task = progress.add_task(name, total=steps, loss="")
-            began = time.monotonic()
+            spoken, start = time.monotonic(), _Start()
 
             def advance(log: Log) -> None:
+                nonlocal spoken
                 text = " ".join(f"{key.split('/')[-1]} {value:.4f}" for key, value in log.losses.items())
                 progress.update(task, completed=log.step, loss=text)
-                if first and silent and log.step % (4 * LOG_EVERY) == 0:
-                    spent = time.monotonic() - began
-                    self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s ({spent:.0f} s now) {text}")
+                now = time.monotonic()
+                if first and silent and (now - spoken >= SPEAK_EVERY_S or log.step == steps):
+                    spoken = now
+                    left = start.seconds_left(log, steps)
+                    self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s, {left} {text}", soft_wrap=True)
+                start.seen(log)
 
             yield advance
 
@@ -153,8 +160,37 @@ class Workshop:
         if measured:
             text = " ".join(f"{key} {value:.4g}" for key, value in measured.items())
             self.console.print(f"{log.step} steps, {log.seconds:.0f} s: {text}")
-            with (folder / "measures.jsonl").open("a", encoding="utf-8") as file:
+            with (folder / _MEASURES).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": log.step, "seconds": round(log.seconds, 1), **measured}) + "\n")
+
+
+class _Start:
+    """The first step of this sitting, from which the time that is left is told."""
+
+    def __init__(self) -> None:
+        self._first: Log | None = None
+
+    def seen(self, log: Log) -> None:
+        self._first = self._first or log
+
+    def seconds_left(self, log: Log, steps: int) -> str:
+        """Such as "40 s left", by training time a step; grids and measures come on top."""
+        if self._first is None or log.step == self._first.step:
+            return "first step"
+        rate = (log.seconds - self._first.seconds) / (log.step - self._first.step)
+        return f"{rate * (steps - log.step):.0f} s left"
+
+
+def forget_after(folder: Path, step: int) -> None:
+    """Drop the losses and measures of steps after `step`: a training that was killed makes them again."""
+    losses, measures = folder / _LOSSES, folder / _MEASURES
+    if losses.exists():
+        head, *rows = losses.read_text(encoding="utf-8").splitlines()
+        kept = [row for row in rows if int(row.split(",", 1)[0]) <= step]
+        losses.write_text("\n".join([head, *kept]) + "\n", encoding="utf-8")
+    if measures.exists():
+        rows = measures.read_text(encoding="utf-8").splitlines()
+        measures.write_text("".join(f"{row}\n" for row in rows if json.loads(row)["step"] <= step), encoding="utf-8")
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> None:
