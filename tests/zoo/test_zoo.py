@@ -107,15 +107,30 @@ def test_another_manifest_is_another_folder(damaged: Path) -> None:
     assert Zoo(damaged).pipeline("teacher") != first
 
 
-@pytest.mark.parametrize("checkpoint", ["sdxl", "lcm", "add", "lcm-lora", "pd-4"])
-def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str) -> None:
-    """At most one level of 255: floating-point rounding only."""
+@pytest.mark.parametrize(
+    ("checkpoint", "steps"),
+    [
+        ("sdxl", 4),
+        ("lcm", 4),
+        ("add", 4),
+        ("lcm-lora", 4),
+        ("lcm-lora-style", 4),
+        ("pd-4", 4),
+        ("pd-2", 2),
+        ("pd-1", 1),
+    ],
+)
+def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str, steps: int) -> None:
+    """At most one level of 255: floating-point rounding only. The denoiser is asked once a step."""
     suite = ShapesSuite()
     folder = suite.checkpoint(checkpoint)
-    name = checkpoint.removesuffix("-4")
+    name = "pd" if checkpoint.startswith("pd-") else checkpoint.removesuffix("-style")
     method = METHODS.load(name).load(folder, device=CPU, dtype=torch.float32)
+    asked: list[int] = []
+    method.components["denoiser"].register_forward_hook(lambda *_: asked.append(1))
     prompts = tuple(prompt.text for prompt in suite.prompts(4))
-    ours = method.sample(SampleRequest(prompts=prompts, seeds=(0, 1, 2, 3), num_inference_steps=4))
+    ours = method.sample(SampleRequest(prompts=prompts, seeds=(0, 1, 2, 3), num_inference_steps=steps))
+    assert len(asked) == steps
 
     pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
     scale = method.recipe.guidance_scale
@@ -133,11 +148,13 @@ def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str) -> None
         scale = 0.0
     generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
     images = pipe(
-        list(prompts), generator=generators, num_inference_steps=4, guidance_scale=scale, output_type="pt"
+        list(prompts), generator=generators, num_inference_steps=steps, guidance_scale=scale, output_type="pt"
     ).images
     theirs = (images * 255).round().to(torch.uint8)
     assert int((ours.int() - theirs.int()).abs().max()) <= 1
 
     other = [torch.Generator().manual_seed(seed + 9) for seed in range(4)]
-    images = pipe(list(prompts), generator=other, num_inference_steps=4, guidance_scale=scale, output_type="pt").images
+    images = pipe(
+        list(prompts), generator=other, num_inference_steps=steps, guidance_scale=scale, output_type="pt"
+    ).images
     assert int((ours.int() - (images * 255).round().int()).abs().max()) > 30  # the comparison sees another noise
