@@ -31,6 +31,7 @@ from methods.errors import WeightsError
 from methods.weights import sha256
 
 LOG_EVERY = 25
+SPEAK_EVERY_S = 30.0  # where the progress is no terminal's
 WEIGHTS = "model.safetensors"
 MADE = "made.json"
 
@@ -132,7 +133,9 @@ class Workshop:
         def due(step: int) -> Due:
             ends = step % measure_every == 0 or step == config.steps
             return Due(
-                losses=step % LOG_EVERY == 0, measures=ends and measure is not None, grid=ends and grid is not None
+                losses=step % LOG_EVERY == 0 or step == config.steps,
+                measures=ends and measure is not None,
+                grid=ends and grid is not None,
             )
 
         def note(log: Log) -> None:
@@ -177,14 +180,18 @@ class Workshop:
         with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
                       console=self.console, disable=silent) as progress:  # fmt: skip
             task = progress.add_task(name, total=steps, loss="")
-            began = time.monotonic()
+            spoken, start = time.monotonic(), _Start()
 
             def advance(log: Log) -> None:
+                nonlocal spoken
                 text = " ".join(f"{key.split('/')[-1]} {value:.4f}" for key, value in log.losses.items())
                 progress.update(task, completed=log.step, loss=text)
-                if first and silent and log.step % (4 * LOG_EVERY) == 0:
-                    spent = time.monotonic() - began
-                    self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s ({spent:.0f} s now) {text}")
+                now = time.monotonic()
+                if first and silent and (now - spoken >= SPEAK_EVERY_S or log.step == steps):
+                    spoken = now
+                    left = start.seconds_left(log, steps)
+                    self.console.print(f"{name} {log.step}/{steps} {log.seconds:.0f} s, {left} {text}", soft_wrap=True)
+                start.seen(log)
 
             yield advance
 
@@ -199,6 +206,23 @@ class Workshop:
                 whole = {key: value.detach().contiguous() for key, value in tensors.items()}
                 save_file(whole, partial, {"step": str(log.step), "steps": str(steps), "seconds": f"{log.seconds:.3f}"})
                 partial.replace(path)
+
+
+class _Start:
+    """The first step of this sitting, from which the time that is left is told."""
+
+    def __init__(self) -> None:
+        self._first: Log | None = None
+
+    def seen(self, log: Log) -> None:
+        self._first = self._first or log
+
+    def seconds_left(self, log: Log, steps: int) -> str:
+        """Such as "40 s left", by training time a step; grids and measures come on top."""
+        if self._first is None or log.step == self._first.step:
+            return "first step"
+        rate = (log.seconds - self._first.seconds) / (log.step - self._first.step)
+        return f"{rate * (steps - log.step):.0f} s left"
 
 
 def save_grid(images: Tensor, path: Path, columns: int = 8, scale: int = 3) -> None:

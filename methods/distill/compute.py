@@ -102,11 +102,17 @@ def place(objective: Objective, device: torch.device) -> None:
     Noise schedules stay on the CPU in float64; they are looked up there.
     """
     for name, value in vars(objective).items():
-        if isinstance(value, nn.Module):
-            value.to(device)
-        elif isinstance(value, Tensor):
+        if isinstance(value, Tensor):
             setattr(objective, name, value.to(device))
+    for network in held(objective):
+        network.to(device)
+
+
+def held(objective: Objective) -> Iterator[nn.Module]:
+    """The networks that an objective holds, by themselves or in a dataclass such as a denoiser."""
+    for value in vars(objective).values():
+        if isinstance(value, nn.Module):
+            yield value
         elif is_dataclass(value) and not isinstance(value, type):
-            for part in (getattr(value, field.name) for field in fields(value)):
-                if isinstance(part, nn.Module):
-                    part.to(device)
+            parts = (getattr(value, field.name) for field in fields(value))
+            yield from (part for part in parts if isinstance(part, nn.Module))

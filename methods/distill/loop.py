@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from methods.distill.checkpoint import load_checkpoint, save_checkpoint
-from methods.distill.compute import Compute
+from methods.distill.compute import Compute, held
 from methods.distill.draws import Draws, Share
 from methods.distill.ema import frozen_copy, update_ema, warm_decay
 from methods.distill.muon import Muon
 from methods.distill.objective import Batch, Objective
 from methods.distill.parallel import average_gradients, current_share
+from methods.distill.products import quick_products
 from methods.errors import FewstepError
 
 
@@ -85,12 +86,15 @@ def train(
     Under a launcher each process yields batches of its own share; gradients and losses are averaged over them, and only
     the first writes checkpoints. `compute` says on which device, in which precision and in how many micro-batches; the
     objective's networks must be on that device. Yields a `Log` after every step; `Log.averages` are the EMA networks
-    (the networks themselves without EMA).
+    (the networks themselves without EMA). On a CPU linear layers multiply through oneDNN from here on.
 
     Raises:
         TrainingDiverged: naming step, network and loss term that was not finite.
     """
     share = current_share()
+    if compute.device.type == "cpu":
+        for network in held(objective):
+            quick_products(network)
     run = _Run(objective, config)
     trained, optimizers, averages = run.trained, run.optimizers, run.averages
     start, seconds, history, losses = run.resume(folder)
@@ -196,7 +200,7 @@ def _step(
         if not objective.updates(name, step):
             continue
         network.zero_grad(set_to_none=True)
-        means = average_gradients(network, _accumulate(name, parts, compute))
+        means = average_gradients(network, _accumulate(name, network, parts, compute))
         norm = nn.utils.clip_grad_norm_(network.parameters(), config.max_grad_norm)
         _check_finite(step, name, {**means, "gradient norm": norm})
         for optimizer in (found for key, found in optimizers.items() if key.split("/")[0] == name):
@@ -207,13 +211,19 @@ def _step(
     return values
 
 
-def _accumulate(name: str, parts: Sequence[tuple[Objective, Batch, Draws]], compute: Compute) -> dict[str, Tensor]:
-    """Add the gradients of one network over the micro-batches; its loss terms, averaged over them."""
+def _accumulate(
+    name: str, network: nn.Module, parts: Sequence[tuple[Objective, Batch, Draws]], compute: Compute
+) -> dict[str, Tensor]:
+    """Add the gradients of one network over the micro-batches; its loss terms, averaged over them.
+
+    No gradient of another network is computed, whatever the losses pass through.
+    """
     means: dict[str, Tensor] = {}
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     for objective, batch, draws in parts:
         with compute.losses():
             terms = objective.losses(name, batch, draws)
-        torch.autograd.backward(torch.stack(list(terms.values())).sum() / len(parts))
+        torch.autograd.backward(torch.stack(list(terms.values())).sum() / len(parts), inputs=learning)
         for term, value in terms.items():
             share = value.detach() / len(parts)
             means[term] = means[term] + share if term in means else share

@@ -102,7 +102,9 @@ TESTS: dict[str, tuple[str, ...]] = {
     "a disk that fills up takes a part": (
         "harness/test_survival.py::test_a_disk_that_takes_a_part_without_complaint_is_noticed",
     ),
-    "lines appended after a checkpoint": ("torture/test_kill.py::test_a_killed_run_ends_with_the_bytes_of_one_that_was_not",),
+    "lines appended after a checkpoint": (
+        "torture/test_kill.py::test_a_killed_run_ends_with_the_bytes_of_one_that_was_not",
+    ),
     "a table written at the end of a run": ("torture/test_kill.py::test_killed_again_and_again_it_ends_all_the_same",),
     "an image viewer's library": ("torture/test_hostile.py::test_parsers_refuse_what_is_hostile",),
     "networks of constant weights": (

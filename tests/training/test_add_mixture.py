@@ -2,7 +2,7 @@
 
 Twelve Gaussians on a circle, ten standard deviations apart, in two dimensions, with the teacher's score in closed form.
 Student and features are small; losses, discriminator and loop are those of every other training. Run with `-s` to see
-the mode shares.
+the mode shares, and LCM's distance beside the two.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from methods.distill.denoiser import Condition, Denoiser
 from methods.distill.draws import Draws
 from methods.distill.loop import TrainConfig, train
 from methods.distill.objective import Batch, Objective
+from methods.lcm.objective import LcmObjective, LcmRecipe
 from tests.training.tiny_add import ZERO_SNR, PixelVae, UnetConfig
 
 MODES, RADIUS, SPREAD = 12, 2.0, 0.1
@@ -148,10 +150,13 @@ def trained(kind: str, seed: int) -> Tensor:
     torch.manual_seed(seed)
     student = Denoiser(Student(), ZERO_SNR, "sample")  # type: ignore[arg-type]
     objective: Objective = Regression(student)
-    if kind == "add":
-        teacher = Denoiser(MixtureUNet(), ZERO_SNR, "v_prediction")  # type: ignore[arg-type]
-        objective = AddObjective(student, teacher, PixelVae(), PlaneFeatures(), RECIPE)  # type: ignore[arg-type]
     config: TrainConfig = RECIPE.training(steps=STEPS, batch_size=BATCH, seed=seed)
+    teacher = Denoiser(MixtureUNet(), ZERO_SNR, "v_prediction")  # type: ignore[arg-type]
+    if kind == "add":
+        objective = AddObjective(student, teacher, PixelVae(), PlaneFeatures(), RECIPE)  # type: ignore[arg-type]
+    if kind == "lcm":
+        objective = LcmObjective(student, teacher, LcmRecipe(w_min=0.0, w_max=0.0))
+        config = replace(config, betas=(0.9, 0.99))  # no game
     for log in train(objective, batches(seed), config):
         averages = log.averages
     network: Any = averages["student"]
@@ -167,13 +172,14 @@ def test_add_finds_the_modes_that_regression_averages() -> None:
     target = data(504, 10**6)
     regression, adversarial = [], []
     for seed in SEEDS:
-        regressed, made = trained("regression", seed), trained("add", seed)
+        regressed, made, consistent = (trained(kind, seed) for kind in ("regression", "add", "lcm"))
         nearest = torch.cdist(made, CENTRES).min(dim=1)
         shares = torch.bincount(nearest.indices, minlength=MODES) / len(made)
         regression.append(w2(regressed, target))
         adversarial.append(w2(made, target))
         sys.stdout.write(
-            f"\nseed {seed}: W2 regression {regression[-1]:.3f}, ADD {adversarial[-1]:.3f}, within a mode "
+            f"\nseed {seed}: W2 regression {regression[-1]:.3f}, ADD {adversarial[-1]:.3f}, "
+            f"LCM {w2(consistent, target):.3f}; ADD within a mode "
             f"{float((nearest.values < 5 * SPREAD).float().mean()):.2f}, mode shares "
             f"{' '.join(f'{share:.3f}' for share in shares.tolist())}\n"
         )

@@ -13,6 +13,7 @@ from diffusers import DDIMScheduler, EulerAncestralDiscreteScheduler, LCMSchedul
 from bench.errors import WeightsError
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.pack import STUDENTS
 from bench.suites.shapes.zoo import Zoo
 from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
@@ -52,6 +53,18 @@ def test_every_trained_file_says_what_made_it(zoo: Zoo) -> None:
         assert made["history"][0]["config"]["seed"] >= 0
         assert "images" in made["data"]
         assert made["versions"]["torch"]
+
+
+def test_every_student_says_what_it_cost_in_three_currencies_and_none_had_more_than_lcm(zoo: Zoo) -> None:
+    made = {name: file["made"] for name, file in zoo.manifest["files"].items()}
+    students = [name for name in STUDENTS if name in made]
+    assert {"add", "lcm", "lcm-lora", "pd-4", "pd-2", "pd-1"} <= set(students)
+    for name in students:
+        spent = made[name].get("all_rounds", made[name])  # the rounds of one chain share one budget
+        assert 0 < spent["seconds"] <= 45 * 60
+        assert 0 < spent["images"] <= made["lcm"]["images"]
+        assert 0 <= spent["teacher_evaluations"] <= made["lcm"]["teacher_evaluations"]
+        assert spent["teacher_evaluations"] or name in ("style", "ufogen", "gan")
 
 
 def test_the_unet_has_at_most_two_and_a_half_million_parameters(zoo: Zoo) -> None:
@@ -94,15 +107,30 @@ def test_another_manifest_is_another_folder(damaged: Path) -> None:
     assert Zoo(damaged).pipeline("teacher") != first
 
 
-@pytest.mark.parametrize("checkpoint", ["sdxl", "lcm", "add", "lcm-lora", "pd-4"])
-def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str) -> None:
-    """At most one level of 255: floating-point rounding only."""
+@pytest.mark.parametrize(
+    ("checkpoint", "steps"),
+    [
+        ("sdxl", 4),
+        ("lcm", 4),
+        ("add", 4),
+        ("lcm-lora", 4),
+        ("lcm-lora-style", 4),
+        ("pd-4", 4),
+        ("pd-2", 2),
+        ("pd-1", 1),
+    ],
+)
+def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str, steps: int) -> None:
+    """At most one level of 255: floating-point rounding only. The denoiser is asked once a step."""
     suite = ShapesSuite()
     folder = suite.checkpoint(checkpoint)
-    name = checkpoint.removesuffix("-4")
+    name = "pd" if checkpoint.startswith("pd-") else checkpoint.removesuffix("-style")
     method = METHODS.load(name).load(folder, device=CPU, dtype=torch.float32)
+    asked: list[int] = []
+    method.components["denoiser"].register_forward_hook(lambda *_: asked.append(1))
     prompts = tuple(prompt.text for prompt in suite.prompts(4))
-    ours = method.sample(SampleRequest(prompts=prompts, seeds=(0, 1, 2, 3), num_inference_steps=4))
+    ours = method.sample(SampleRequest(prompts=prompts, seeds=(0, 1, 2, 3), num_inference_steps=steps))
+    assert len(asked) == steps
 
     pipe = StableDiffusionXLPipeline.from_pretrained(folder, add_watermarker=False)
     scale = method.recipe.guidance_scale
@@ -120,11 +148,13 @@ def test_stock_diffusers_gives_the_image_of_the_harness(checkpoint: str) -> None
         scale = 0.0
     generators = [torch.Generator().manual_seed(seed) for seed in range(4)]
     images = pipe(
-        list(prompts), generator=generators, num_inference_steps=4, guidance_scale=scale, output_type="pt"
+        list(prompts), generator=generators, num_inference_steps=steps, guidance_scale=scale, output_type="pt"
     ).images
     theirs = (images * 255).round().to(torch.uint8)
     assert int((ours.int() - theirs.int()).abs().max()) <= 1
 
     other = [torch.Generator().manual_seed(seed + 9) for seed in range(4)]
-    images = pipe(list(prompts), generator=other, num_inference_steps=4, guidance_scale=scale, output_type="pt").images
+    images = pipe(
+        list(prompts), generator=other, num_inference_steps=steps, guidance_scale=scale, output_type="pt"
+    ).images
     assert int((ours.int() - (images * 255).round().int()).abs().max()) > 30  # the comparison sees another noise

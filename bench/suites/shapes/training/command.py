@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from bench.lock import FolderLock
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.eyes import EYES, eye_trainer
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
-from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
+from bench.suites.shapes.training.pack import CURRENCIES, LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.second_teacher import train_second_teacher
 from bench.suites.shapes.training.seeds import SEEDED, workshop
 from bench.suites.shapes.training.stages import train_teacher, train_vae
@@ -34,7 +35,8 @@ from bench.suites.shapes.training.students.progressive import train_pd
 from bench.suites.shapes.training.students.style import show_plugged, train_style
 from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
-from bench.training.workshop import Workshop
+from bench.training.heap import keep_heap
+from bench.training.workshop import MADE, Workshop
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
 from methods.errors import FewstepError
@@ -104,6 +106,7 @@ def main(args: argparse.Namespace) -> int:
         if args.threads < 1:
             raise UsageError(f"--threads {args.threads}: at least 1")
         torch.set_num_threads(args.threads)
+    keep_heap()
     with process_group() as share:
         for name in order:
             train_stage(shop, name, args.processes, share)
@@ -185,5 +188,15 @@ def ordered(targets: list[str]) -> list[str]:
 def _print_list(shop: Workshop) -> None:
     for name, stage in STAGES.items():
         state = "trained" if shop.finished(name) else "-"
-        print(f"{name:14} {state:8} {stage.summary}")
+        print(f"{name:14} {state:8} {stage.summary}{_cost(shop, name)}")
     print(f"{PACK:14} {'':8} pack everything into {ZOO}")
+
+
+def _cost(shop: Workshop, name: str) -> str:
+    """What a finished training has spent, in the currencies that its note counts."""
+    if not shop.finished(name):
+        return ""
+    note = json.loads((shop.stage(name) / MADE).read_text(encoding="utf-8"))
+    words = ((key, key.replace("_", " ").removeprefix("teacher ")) for key in CURRENCIES)
+    spent = ", ".join(f"{note[key]:,.0f} {word}" for key, word in words if key in note)
+    return f" ({spent})" if spent else ""

@@ -55,6 +55,7 @@ class LatentBatches:
     """Batches of cached latents in the order of `seed`."""
 
     def __init__(self, path: Path, batch_size: int, seed: int) -> None:
+        self.path = path
         data = load_file(path)
         self.latents, self.tokens = data["latents"], data["tokens"]
         self.scaling_factor = 1 / float(self.latents[:8192].float().std())

@@ -67,6 +67,9 @@ STUDENTS = (
 )  # fmt: skip
 """In the order in which they are packed while there is room."""
 
+CURRENCIES = ("seconds", "images", "teacher_evaluations")
+"""What a student's training is counted in, in its note."""
+
 LIMIT_BYTES = 40 * 2**20
 """Of all weights together."""
 
@@ -166,7 +169,14 @@ def _request(prompts: list[Prompt], start: int, seed: int) -> SampleRequest:
 
 
 def _note(shop: Workshop, name: str) -> dict[str, Any]:
-    """What made a file; the text encoders were trained with the teacher."""
-    path = shop.stage("teacher" if name in SHARED else stage_of_checkpoint(name)) / MADE
-    note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """What made a file; the text encoders were trained with the teacher. A round's note has the sum of all rounds."""
+    note = _read_note(shop, "teacher" if name in SHARED else stage_of_checkpoint(name))
+    if name.startswith("pd-") and shop.finished("pd"):
+        whole = _read_note(shop, "pd")
+        note["all_rounds"] = {currency: whole[currency] for currency in CURRENCIES}
+    return note
+
+
+def _read_note(shop: Workshop, stage: str) -> dict[str, Any]:
+    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
     return note

@@ -15,12 +15,13 @@ from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches
 from bench.suites.shapes.training.stages import load_vae, sample, tokenizer
-from bench.suites.shapes.training.teacher import Teacher, time_ids
+from bench.suites.shapes.training.teacher import Teacher
+from bench.suites.shapes.training.texts import encoded_texts
 from bench.suites.shapes.training.vae import to_unit_range
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG, stock_pipeline
 from bench.training.workshop import Workshop
 from methods.diffusion.schedule import Schedule
-from methods.distill.denoiser import Condition, Denoiser
+from methods.distill.denoiser import Denoiser
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch
 
@@ -44,17 +45,18 @@ def load_teacher(shop: Workshop) -> Teacher:
 
 
 class Conditioned:
-    """Latent batches with their text encoded by the teacher, and with the real pixels where an objective needs them."""
+    """Latent batches with the teacher's text embeddings, and with the real pixels where an objective needs them.
+
+    Latents and embeddings are read from files: they were computed once.
+    """
 
     def __init__(self, latents: LatentBatches, teacher: Teacher, *, with_pixels: bool) -> None:
-        self.latents, self._teacher, self._with_pixels = latents, teacher, with_pixels
+        self.latents, self._with_pixels = latents, with_pixels
+        self._texts = encoded_texts(latents, teacher)
 
-    @torch.no_grad()
     def __call__(self, step: int) -> Batch:
         batch = self.latents(step)
-        embeds, pooled = self._teacher.encode(batch["tokens"])
-        condition = Condition(embeds, pooled, time_ids(len(embeds)))
-        made: dict[str, Any] = {"latents": batch["latents"], "condition": condition}
+        made: dict[str, Any] = {"latents": batch["latents"], "condition": self._texts(batch["indices"])}
         if self._with_pixels:
             made["pixels"] = to_unit_range(render(make_scenes("train", batch["indices"])))
         return made

@@ -20,8 +20,9 @@ from bench.suites.shapes.training.data import LatentBatches
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import denoiser, load_teacher, pipeline, sample_rows
 from bench.suites.shapes.training.students.lcm import LCM
-from bench.suites.shapes.training.students.pairs import PairBatches, PairFolder, Sampler, captions_of
+from bench.suites.shapes.training.students.pairs import PairBatches, PairFolder, Sampler
 from bench.suites.shapes.training.teacher import Teacher
+from bench.suites.shapes.training.texts import encoded_texts
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG
 from bench.training.workshop import MADE, WEIGHTS, Workshop
 from methods.distill.denoiser import Condition
@@ -58,7 +59,7 @@ def train_instaflow(shop: Workshop) -> None:
         teacher_images, denoiser(teacher.unet),
         num_inference_steps=recipe.teacher_steps, guidance_scale=recipe.guidance_scale,
     )  # fmt: skip
-    first = _pairs(shop, "instaflow/pairs", "teacher", captions_of(batches, teacher), guided)
+    first = _pairs(shop, "instaflow/pairs", "teacher", encoded_texts(batches, teacher), guided)
     if not _finished(shop, "instaflow/reflow"):
         unet = copy.deepcopy(teacher.unet).requires_grad_(True)
         _train(
@@ -67,7 +68,7 @@ def train_instaflow(shop: Workshop) -> None:
         )  # fmt: skip
     reflowed = _flow(_student(shop, "instaflow/reflow"))
     straight = partial(flow_images, reflowed, num_inference_steps=recipe.flow_steps)
-    second = _pairs(shop, "instaflow/flow-pairs", "instaflow/reflow", captions_of(batches, teacher), straight)
+    second = _pairs(shop, "instaflow/flow-pairs", "instaflow/reflow", encoded_texts(batches, teacher), straight)
     unet = copy.deepcopy(reflowed.unet).requires_grad_(True)
     _train(
         shop, "instaflow", FlowDistillationObjective(_flow(unet), recipe), distill, second, teacher, batches, (1,),
@@ -106,7 +107,7 @@ def _train(
     seconds_before: float = 0.0,
 ) -> None:
     torch.manual_seed(config.seed)
-    batch_at = PairBatches(pairs, captions_of(batches, teacher), config.batch_size, config.seed)
+    batch_at = PairBatches(pairs, encoded_texts(batches, teacher), config.batch_size, config.seed)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         pipe = pipeline(shop, teacher, networks["student"], batches.scaling_factor)

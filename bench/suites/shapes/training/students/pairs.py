@@ -17,8 +17,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.suites.shapes.generator.networks import LATENT_CHANNELS, LATENT_SIZE
-from bench.suites.shapes.training.data import LatentBatches
-from bench.suites.shapes.training.teacher import Teacher, time_ids
 from bench.training.order import Order
 from bench.training.workshop import Workshop
 from methods.diffusion.noise import initial_noise
@@ -88,17 +86,6 @@ class PairBatches:
             "noise": pair_noise(rows),
             "condition": self._conditions(rows),
         }
-
-
-def captions_of(latents: LatentBatches, teacher: Teacher) -> Callable[[Tensor], Condition]:
-    """The condition of train images by index, from their cached tokens."""
-
-    @torch.no_grad()
-    def condition(indices: Tensor) -> Condition:
-        embeds, pooled = teacher.encode(latents.tokens[indices % len(latents.tokens)].long())
-        return Condition(embeds, pooled, time_ids(len(embeds)))
-
-    return condition
 
 
 def _seconds(path: Path) -> float:

@@ -125,7 +125,8 @@ def train_style(shop: Workshop) -> None:
         "style", TuningObjective(denoiser(unet)), Restyled(conditioned, vae), STYLE,
         data=data_note(STYLE), grid=grid, measure_every=200,
     )  # fmt: skip
-    shop.finish("style", averages["unet"].state_dict(), {**made, **_encoded_style(vae)})
+    counted = {"images": STYLE.steps * STYLE.batch_size, "teacher_evaluations": 0}
+    shop.finish("style", averages["unet"].state_dict(), {**made, **counted, **_encoded_style(vae)})
 
 
 def show_plugged(shop: Workshop) -> None:
