@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_KNOWN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_AVAILABLE = bool(torch.backends.mkldnn.is_available() and _KNOWN)  # type: ignore[no-untyped-call]
+
 
 def quick_products(network: nn.Module) -> None:
     """Let every `nn.Linear` of `network` multiply through oneDNN, in place; weights and names stay as they are.
@@ -30,11 +33,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     quick = x.dtype == weight.dtype == torch.float32 and x.device.type == "cpu" and x.numel() > 0
     if not quick or not _AVAILABLE or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
-    made: Tensor = _Product.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    made: Tensor = _Product.apply(x, weight, bias)
     return made
-
-
-_AVAILABLE = bool(torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"))  # type: ignore[no-untyped-call]
 
 
 def _linear(self: nn.Linear, x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class _Product(torch.autograd.Function):
         return made.view(*x.shape[:-1], len(weight))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         flat = gradient.reshape(-1, gradient.shape[-1])
         of_x = product(flat, weight.t()).view_as(x) if ctx.needs_input_grad[0] else None
