@@ -92,9 +92,6 @@ def train(
         TrainingDiverged: naming step, network and loss term that was not finite.
     """
     share = current_share()
-    if compute.device.type == "cpu":
-        for network in held(objective):
-            quick_products(network)
     run = _Run(objective, config)
     trained, optimizers, averages = run.trained, run.optimizers, run.averages
     start, seconds, history, losses = run.resume(folder)
@@ -146,6 +143,8 @@ class _Run:
     """The networks and optimisers of one training, and their checkpoint."""
 
     def __init__(self, objective: Objective, config: TrainConfig) -> None:
+        for network in held(objective):
+            quick_products(network)
         self.trained = dict(objective.trained)
         self.optimizers: dict[str, Optimizer] = {}
         for name, network in self.trained.items():

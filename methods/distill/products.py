@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_KNOWN = hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_AVAILABLE = bool(torch.backends.mkldnn.is_available() and _KNOWN)  # type: ignore[no-untyped-call]
+
 
 def quick_products(network: nn.Module) -> None:
     """Let every `nn.Linear` of `network` multiply through oneDNN, in place; weights and names stay as they are.
@@ -32,9 +35,6 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
     made: Tensor = _Product.apply(x, weight, bias)
     return made
-
-
-_AVAILABLE = bool(torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"))  # type: ignore[no-untyped-call]
 
 
 def _linear(self: nn.Linear, x: Tensor) -> Tensor:
