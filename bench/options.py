@@ -85,22 +85,33 @@ def choice(option: str, value: str, choices: Sequence[str]) -> None:
         raise UsageError(f"{option} {value!r} is not one of {', '.join(choices)}")
 
 
+def named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
+    """METHOD=NAME, apart: what names the weights of each method.
+
+    Raises:
+        UsageError: where one is not of that form, of another method, or stands twice.
+    """
+    named: dict[str, str] = {}
+    for item in items:
+        method, equals, text = item.partition("=")
+        if not equals or not text:
+            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm, nor a hub id")
+        if method not in methods:
+            raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
+        if method in named:
+            raise UsageError(f"--weights names {method!r} twice; name it once")
+        named[method] = text
+    return named
+
+
 def folders(items: Sequence[str], methods: Sequence[str]) -> dict[str, Path]:
     """METHOD=FOLDER, read: the folder of each method named.
 
     Raises:
-        UsageError: where one is not of that form, of another method, or there is no such folder.
+        UsageError: as `named_weights`, and where there is no such folder.
     """
-    weights: dict[str, Path] = {}
-    for item in items:
-        method, equals, folder = item.partition("=")
-        if not equals or not folder:
-            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm")
-        if method not in methods:
-            raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
-        if method in weights:
-            raise UsageError(f"--weights names {method!r} twice; name it once")
+    named = named_weights(items, methods)
+    for method, folder in named.items():
         if not Path(folder).is_dir():
-            raise UsageError(f"--weights {item!r}: there is no folder {folder}")
-        weights[method] = Path(folder)
-    return weights
+            raise UsageError(f"--weights {method}={folder}: there is no folder {folder}")
+    return {method: Path(folder) for method, folder in named.items()}

@@ -156,7 +156,7 @@ def make_plan(request: RunRequest, known: NameTable | None = None) -> Plan:
     judges = parse_metric_weights(request.metric_weights)
     suite = registry.suite_info(registered, data)
     limit = _limit(request.limit, suite)
-    named = named_weights(request.weights, methods)
+    named = options.named_weights(request.weights, methods)
     weights = found_weights(named)
     out = OutFolder(request.out if request.out is not None else Path("runs") / suite.name, suite.name)
     out.check()
@@ -256,25 +256,6 @@ def _limit(limit: int | None, suite: SuiteInfo) -> int:
     if not 1 <= limit <= suite.prompts:
         raise UsageError(f"--limit {limit} is out of range; suite {suite.name!r} has 1 to {suite.prompts} prompts")
     return limit
-
-
-def named_weights(items: Sequence[str], methods: Sequence[str]) -> dict[str, str]:
-    """`METHOD=NAME` of the command line, apart.
-
-    Raises:
-        UsageError: where one is not of that form, of another method, or stands twice.
-    """
-    named: dict[str, str] = {}
-    for item in items:
-        method, equals, text = item.partition("=")
-        if not equals or not text:
-            raise UsageError(f"--weights {item!r} is not METHOD=FOLDER, as in --weights lcm=students/lcm, nor a hub id")
-        if method not in methods:
-            raise UsageError(f"--weights {item!r}: {method!r} is not among --methods {','.join(methods)}")
-        if method in named:
-            raise UsageError(f"--weights names {method!r} twice; name it once")
-        named[method] = text
-    return named
 
 
 def found_weights(named: Mapping[str, str]) -> dict[str, Path]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from bench.cli_parser import Subparsers, add_command
 from bench.doctor import Asked, Diagnosis, chosen_rows, diagnose
 from bench.errors import UsageError
+from bench.options import named_weights
 from bench.options import steps as steps_of
-from bench.plan import DTYPES, found_weights, named_weights
+from bench.plan import DTYPES, found_weights
 from methods.checkpoints.guard import Check
 from methods.checkpoints.table import Checkpoint, check_family
 from methods.registry import METHODS
