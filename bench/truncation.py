@@ -40,6 +40,9 @@ class Cut(logging.Filter):
 @contextmanager
 def cut_prompts() -> Iterator[Cut]:
     """Inside, prompts that are cut off are noted and not logged."""
+    from diffusers.utils import logging as diffusers_logging
+
+    diffusers_logging.get_logger(_LOGGER)  # the library makes its handler when it is first asked for a logger
     cut = Cut()
     handlers = list(logging.getLogger(_LOGGER).handlers)
     for handler in handlers:

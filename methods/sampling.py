@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import lcm
 from pathlib import Path
@@ -24,13 +26,24 @@ from methods.pipelines import (
     check_call,
     fuse_lora,
     load_pipeline,
-    quiet_libraries,
     read_recipe,
     timestep_arguments,
 )
 from methods.weights import LORA, SDXL
 
 _MORE_EVALUATIONS = {"PNDMScheduler": 1}  # than steps: it evaluates the second timestep twice
+
+
+@contextmanager
+def _quiet_schedulers() -> Iterator[None]:
+    """Schedulers warn of a recipe's own timesteps at every call; what pipelines have to say is let through."""
+    logger = logging.getLogger("diffusers.schedulers")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ class PipelineMethod(Method):
         """
         if reason := self.unsupported(request):
             raise UsageError(f"{self.info.name}: {reason}")
-        with quiet_libraries():  # a recipe's own timesteps are warned of at every call
+        with _quiet_schedulers():
             return to_uint8(self.pipe(**self.pipeline_arguments(request), output_type="pt").images)
 
     def pipeline_arguments(self, request: SampleRequest) -> dict[str, Any]:

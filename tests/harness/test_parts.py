@@ -6,14 +6,12 @@ import mmap
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from bench import provenance
 from bench.errors import FewstepError
-from bench.images import ImageStore, ImageWriter, write_sheet
+from bench.images import ImageStore, ImageWriter
 from bench.judging import Prompt
 from bench.measure import throughput
 from bench.memory import PeakMemory
@@ -45,9 +43,6 @@ def test_the_store_is_lossless(tmp_path: Path, height: int, width: int) -> None:
     store.write(PROMPTS, images)
     assert torch.equal(store.read(PROMPTS), images)
     assert all(store.has(prompt) for prompt in PROMPTS)
-    write_sheet(images, tmp_path / "sheet.png")
-    sheet = np.array(Image.open(tmp_path / "sheet.png"))
-    assert np.array_equal(sheet[:, width : 2 * width], images[1].permute(1, 2, 0).numpy())
 
 
 def test_a_damaged_image_is_noticed_when_it_is_read(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_report_of_a_latency_folder_shows_stages_lines_and_what_failed(
     assert "broken, 1 steps: failed: needs 14 GiB" in text
     assert r"CPU \| one, 2 threads" in text  # Markdown of names is not read as a table
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert page.count("Latency: sdxl-random · 512 x 512") == 1
+    assert page.count('-title">Latency: sdxl-random · 512 x 512') == 1
     assert f'href="../latency/records/{records[0].cell.name}.json"' in page
     capsys.readouterr()
     assert main(["report", "--results", str(results), "--out", str(tmp_path / "report"), "--check"]) == 0

@@ -24,11 +24,12 @@ GUIDANCE = (None, 1.5, 3.0, 5.0, 7.5)
 IMAGES = 10
 MOST_BYTES = 1.5 * 2**30
 RUN = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from bench.report.build import build
 code = build(Path(sys.argv[1]), Path(sys.argv[2]), check=False)
-peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+peak = 1024 * int(status["VmHWM"].split()[0])  # ru_maxrss would have that of the process which started this one
 sys.stderr.write(json.dumps({"code": code, "peak": peak, "torch": "torch" in sys.modules}))
 """
 

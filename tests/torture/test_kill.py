@@ -202,5 +202,5 @@ def test_the_comparison_can_fail(base: Path, job: Golden) -> None:
     assert finish(work).status == 0
     assert snapshot_of(work) == job.files
     record = next((work.out / "records").glob("*.json"))
-    record.write_text(record.read_text().replace('"n": 12', '"n": 11', 1))
+    record.write_text(record.read_text().replace('"n":12', '"n":11', 1))
     assert snapshot_of(work) != job.files
