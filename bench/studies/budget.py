@@ -46,13 +46,12 @@ class Spent:
             self.teacher_evaluations - other.teacher_evaluations,
         )
 
-    def plus(self, other: Spent, share: Fraction) -> Spent:
-        """Together with a share of `other`."""
-        part = float(share)
+    def plus(self, other: Spent, share: float, seconds: float) -> Spent:
+        """Together with `seconds` and a share of the images and evaluations of `other`."""
         return Spent(
-            self.seconds + part * other.seconds,
-            self.images + part * other.images,
-            self.teacher_evaluations + part * other.teacher_evaluations,
+            self.seconds + seconds,
+            self.images + share * other.images,
+            self.teacher_evaluations + share * other.teacher_evaluations,
         )
 
 
@@ -73,7 +72,8 @@ def spent_at(shop: Workshop, checkpoint: str, snapshot: str) -> Spent:
     """What the student of `checkpoint` had taken when it was kept as `snapshot`."""
     whole = _spent(shop, training_target(checkpoint))
     before = _before(shop, checkpoint, whole)
-    return before.plus(whole.less(before), Fraction(snapshot))
+    stage = stage_of_checkpoint(checkpoint)
+    return before.plus(whole.less(before), _learned(shop, stage, snapshot), _seconds(shop, stage, snapshot))
 
 
 def _of_student(shop: Workshop, method: str, places: Places) -> Iterator[Record]:
@@ -109,12 +109,23 @@ def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
     return Spent(0, 0, 0)
 
 
+def _learned(shop: Workshop, stage: str, snapshot: str) -> float:
+    """The share of the student's own steps: in the lead of ADD's discriminator it does not learn."""
+    note = _note(shop, stage)
+    steps, lead = note["history"][-1]["config"]["steps"], note.get("recipe", {}).get("discriminator_lead", 0)
+    return max(0.0, float(Fraction(snapshot) * steps - lead) / (steps - lead))
+
+
+def _seconds(shop: Workshop, stage: str, snapshot: str) -> float:
+    """Of the last part until the student was kept."""
+    with safe_open(shop.snapshot(stage, snapshot), framework="pt") as file:
+        return float(file.metadata()["seconds"])
+
+
 def _own(shop: Workshop, stage: str) -> Spent:
     """Seconds and images of the last part alone, as its last snapshot and its config have them."""
-    with safe_open(shop.snapshot(stage, SNAPSHOTS[-1]), framework="pt") as file:
-        about = file.metadata()
     config = _note(shop, stage)["history"][-1]["config"]
-    return Spent(float(about["seconds"]), config["steps"] * config["batch_size"], 0)
+    return Spent(_seconds(shop, stage, SNAPSHOTS[-1]), config["steps"] * config["batch_size"], 0)
 
 
 def _spent(shop: Workshop, stage: str) -> Spent:

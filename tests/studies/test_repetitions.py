@@ -28,6 +28,7 @@ from tests.training.test_method_stages import SHORT, shop_with_eye
 
 BATCH = SHORT["batch_size"]
 STEPS = 8
+LEAD = 2
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         eight = {**SHORT, "steps": STEPS}
         patch.setattr(add, "ADD", replace(add.ADD, **eight))
-        patch.setattr(add, "ADD_RECIPE", replace(add.ADD_RECIPE, discriminator_lead=0))
+        patch.setattr(add, "ADD_RECIPE", replace(add.ADD_RECIPE, discriminator_lead=LEAD))
         patch.setattr(add, "ADD_START", replace(add.ADD_START, **SHORT))
         patch.setattr(lcm_lora, "LCM_LORA", replace(lcm_lora.LCM_LORA, **eight))
         patch.setattr(progressive, "PD", replace(progressive.PD, **SHORT))
@@ -135,20 +136,21 @@ def test_what_was_not_trained_is_named_with_its_command(shop: Workshop) -> None:
 
 def test_currencies_count_what_came_before_in_full(shop: Workshop) -> None:
     """ADD's start, InstaFlow's pairs and reflow, the earlier rounds of progressive distillation."""
-    half, whole = (spent_at(shop, "add", share) for share in ("1/2", "1/1"))
+    lead, half, whole = (spent_at(shop, "add", share) for share in ("1/8", "1/2", "1/1"))
     start = SHORT["steps"] * BATCH
-    assert (half.images, whole.images) == (start + STEPS * BATCH / 2, start + STEPS * BATCH)
-    assert half.teacher_evaluations == 2 * start + 2 * STEPS * BATCH / 2
-    assert 0 < half.seconds < whole.seconds
+    learned = [round((item.images - start) / BATCH) for item in (lead, half, whole)]
+    assert learned == [0, STEPS // 2 - LEAD, STEPS - LEAD]  # nothing in the discriminator's lead
+    assert half.teacher_evaluations == pytest.approx(2 * half.images)
+    assert 0 < lead.seconds < half.seconds < whole.seconds
     eighth, all_of_it = (spent_at(shop, "pd-1", share) for share in ("1/8", "1/1"))
     assert (eighth.images, all_of_it.images) == (4 * BATCH + BATCH, 4 * BATCH + STEPS * BATCH)
     early, late = (spent_at(shop, "instaflow", share) for share in ("1/8", "1/1"))
     assert early.teacher_evaluations == late.teacher_evaluations == 20 * (2 * 2 + 2)
     assert late.images - early.images == 7 / 8 * STEPS * BATCH
     assert early.images == SHORT["steps"] * BATCH + BATCH
-    assert spent_at(shop, "lcm-lora", "1/4") == Spent(
-        spent_at(shop, "lcm-lora", "1/1").seconds / 4, STEPS * BATCH / 4, 2 * STEPS * BATCH / 4
-    )
+    quarter, all_steps = (spent_at(shop, "lcm-lora", share) for share in ("1/4", "1/1"))
+    assert quarter == Spent(quarter.seconds, STEPS * BATCH / 4, 2 * STEPS * BATCH / 4)
+    assert 0 < quarter.seconds < all_steps.seconds
 
 
 def test_every_share_becomes_a_record(shop: Workshop, tmp_path: Path) -> None:
