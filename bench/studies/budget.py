@@ -113,7 +113,8 @@ def _learned(shop: Workshop, stage: str, snapshot: str) -> float:
     """The share of the student's own steps: in the lead of ADD's discriminator it does not learn."""
     note = _note(shop, stage)
     steps, lead = note["history"][-1]["config"]["steps"], note.get("recipe", {}).get("discriminator_lead", 0)
-    return max(0.0, float(Fraction(snapshot) * steps - lead) / (steps - lead))
+    learned: float = max(0.0, float(Fraction(snapshot) * steps - lead) / (steps - lead))
+    return learned
 
 
 def _seconds(shop: Workshop, stage: str, snapshot: str) -> float:
