@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import xml.etree.ElementTree as ET  # nosec B405 (written here, never read)
+import xml.etree.ElementTree as ET  # nosec B405
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
