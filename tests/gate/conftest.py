@@ -54,6 +54,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
     def make(name: str, seconds: float | None = 0.02, records: list[Record] | None = None) -> Path:
         folder = tmp_path / name
         (folder / "bench").mkdir(parents=True)
+        (folder / "bench" / "__init__.py").touch()  # else an installed package comes before it
         (folder / "bench" / "__main__.py").write_text(RUN)
         (folder / "about.json").write_text(json.dumps({"seconds": seconds}))
         for item in [record(), record(steps=4)] if records is None else records:
