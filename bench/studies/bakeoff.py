@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -16,7 +14,7 @@ from bench.studies.trainings import train_stages
 from bench.suites.shapes.training.assemble import assemble
 from bench.suites.shapes.training.seeds import workshop
 from bench.suites.shapes.zoo import default_zoo, training_target
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.registry import BASELINES, METHODS
 
 AGAIN = ("fd-shapes", "clip-shapes", "preference", "diversity")
@@ -58,13 +56,8 @@ def _checkpoint(item: Asked) -> str | None:
 def _measurement(item: Asked, shop: Workshop, checkpoint: str | None) -> Measurement:
     if checkpoint is None:
         return Measurement(cell_of(item), item.metrics)
-    note = _note(shop, training_target(checkpoint))
+    note = shop.note(training_target(checkpoint))
     facts = {key: note[key] for key in ("seconds", "images", "teacher_evaluations")}
     kept = AGAIN if item.train_seed else item.metrics
     student = Student(assemble(shop, checkpoint), command(item), {**facts, "seed": item.train_seed}, kept)
     return Measurement(cell_of(item), item.metrics, student)
-
-
-def _note(shop: Workshop, stage: str) -> dict[str, Any]:
-    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
-    return note

@@ -6,11 +6,9 @@ the earlier rounds of progressive distillation, the pairs and the reflow of Inst
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 from rich.console import Console
 from safetensors import safe_open
@@ -23,7 +21,7 @@ from bench.suites.shapes.training.assemble import assemble
 from bench.suites.shapes.training.pack import stage_of_checkpoint
 from bench.suites.shapes.training.seeds import workshop
 from bench.suites.shapes.zoo import training_target
-from bench.training.workshop import MADE, SNAPSHOTS, Workshop
+from bench.training.workshop import SNAPSHOTS, Workshop
 from methods.registry import METHODS, PAPER, SUCCESSORS
 
 FEWEST_STEPS = {"gd": 4, "cfg-aware": 8}
@@ -99,7 +97,7 @@ def _of_student(shop: Workshop, method: str, places: Places) -> Iterator[Record]
 def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
     """What was spent before the part of the training that leaves snapshots."""
     if checkpoint == "add":
-        start = _note(shop, "add").get("start") or {}
+        start = shop.note("add").get("start") or {}
         return Spent(*(float(start.get(key, 0)) for key in ("seconds", "images", "teacher_evaluations")))
     if checkpoint == "pd-1":  # its last round is the last of the whole training
         return whole.less(_spent(shop, stage_of_checkpoint(checkpoint)))
@@ -111,7 +109,7 @@ def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
 
 def _learned(shop: Workshop, stage: str, snapshot: str) -> float:
     """The share of the student's own steps: in the lead of ADD's discriminator it does not learn."""
-    note = _note(shop, stage)
+    note = shop.note(stage)
     steps, lead = note["history"][-1]["config"]["steps"], note.get("recipe", {}).get("discriminator_lead", 0)
     learned: float = max(0.0, float(Fraction(snapshot) * steps - lead) / (steps - lead))
     return learned
@@ -125,15 +123,10 @@ def _seconds(shop: Workshop, stage: str, snapshot: str) -> float:
 
 def _own(shop: Workshop, stage: str) -> Spent:
     """Seconds and images of the last part alone, as its last snapshot and its config have them."""
-    config = _note(shop, stage)["history"][-1]["config"]
+    config = shop.note(stage)["history"][-1]["config"]
     return Spent(_seconds(shop, stage, SNAPSHOTS[-1]), config["steps"] * config["batch_size"], 0)
 
 
 def _spent(shop: Workshop, stage: str) -> Spent:
-    note = _note(shop, stage)
+    note = shop.note(stage)
     return Spent(float(note["seconds"]), float(note["images"]), float(note["teacher_evaluations"]))
-
-
-def _note(shop: Workshop, stage: str) -> dict[str, Any]:
-    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
-    return note

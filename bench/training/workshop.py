@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 import time
@@ -80,6 +81,11 @@ class Workshop:
     def finished(self, name: str) -> bool:
         """Whether a stage has written its weights."""
         return (self.stage(name) / MADE).exists()
+
+    def note(self, name: str) -> dict[str, Any]:
+        """What stands beside the weights of a finished stage: how they were made."""
+        found: dict[str, Any] = json.loads((self.stage(name) / MADE).read_text(encoding="utf-8"))
+        return found
 
     def weights(self, name: str) -> dict[str, Tensor]:
         """A finished stage's tensors.

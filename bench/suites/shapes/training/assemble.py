@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
@@ -16,7 +14,7 @@ from bench.errors import WeightsError
 from bench.suites.shapes.training.pack import RECIPES, stage_of_checkpoint
 from bench.suites.shapes.training.students.common import SHARED, below
 from bench.suites.shapes.zoo import build_gan, build_pipeline
-from bench.training.workshop import MADE, WEIGHTS, Workshop
+from bench.training.workshop import WEIGHTS, Workshop
 from methods.interface import Recipe
 from methods.weights import sha256
 
@@ -59,7 +57,7 @@ def assembled_from(shop: Workshop, path: Path, recipe: Recipe, kind: str = "unet
 def _write(shop: Workshop, tensors: dict[str, Tensor], recipe: Recipe, kind: str, folder: Path) -> None:
     teacher = _rounded(shop.weights("teacher"))
     shared = {"vae": _rounded(shop.weights("vae")), **{part: below(teacher, f"{part}.") for part in SHARED}}
-    note: dict[str, Any] = json.loads((shop.stage("teacher") / MADE).read_text(encoding="utf-8"))
+    note = shop.note("teacher")
     factor = float(note["scaling_factor"])
     if kind == "gan":
         build_gan(folder, shared, tensors, scaling_factor=factor, recipe=recipe)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -36,7 +35,7 @@ from bench.suites.shapes.training.students.style import show_plugged, train_styl
 from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
 from bench.training.heap import keep_heap
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
 from methods.errors import FewstepError
@@ -196,7 +195,7 @@ def _cost(shop: Workshop, name: str) -> str:
     """What a finished training has spent, in the currencies that its note counts."""
     if not shop.finished(name):
         return ""
-    note = json.loads((shop.stage(name) / MADE).read_text(encoding="utf-8"))
+    note = shop.note(name)
     words = ((key, key.replace("_", " ").removeprefix("teacher ")) for key in CURRENCIES)
     spent = ", ".join(f"{note[key]:,.0f} {word}" for key, word in words if key in note)
     return f" ({spent})" if spent else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ from bench.suites.shapes.training.students.gd import GD_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
 from bench.suites.shapes.zoo import Checkpoint, LeftOut, Zoo, training_target, write_zoo
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.add import ADD
 from methods.cfg_aware import CFGAware
 from methods.dmd2 import DMD2
@@ -170,13 +169,8 @@ def _request(prompts: list[Prompt], start: int, seed: int) -> SampleRequest:
 
 def _note(shop: Workshop, name: str) -> dict[str, Any]:
     """What made a file; the text encoders were trained with the teacher. A round's note has the sum of all rounds."""
-    note = _read_note(shop, "teacher" if name in SHARED else stage_of_checkpoint(name))
+    note = shop.note("teacher" if name in SHARED else stage_of_checkpoint(name))
     if name.startswith("pd-") and shop.finished("pd"):
-        whole = _read_note(shop, "pd")
+        whole = shop.note("pd")
         note["all_rounds"] = {currency: whole[currency] for currency in CURRENCIES}
-    return note
-
-
-def _read_note(shop: Workshop, stage: str) -> dict[str, Any]:
-    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
     return note

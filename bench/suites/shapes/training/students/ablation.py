@@ -23,7 +23,7 @@ from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START, ADD
 from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.lock import held
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.distill.checkpoint import CHECKPOINT
@@ -93,7 +93,7 @@ def train_variant(shop: Workshop, it: Variant) -> dict[str, Any]:
         note = {**made, **_spent(config, it.recipe, made, start), "variant": asdict(it), "steps": config.steps}
         shop.finish(it.stage, averages["student"].state_dict(), {**note, "seed": shop.seed})
     (shop.stage(it.stage) / CHECKPOINT).unlink(missing_ok=True)  # 35 MB that a finished row does not need
-    return _note(shop, it.stage)
+    return shop.note(it.stage)
 
 
 def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
             counted = {"images": images, "teacher_evaluations": 2 * images}
             shop.finish(stage, averages["student"].state_dict(), {**made, **counted})
         (shop.stage(stage) / CHECKPOINT).unlink(missing_ok=True)
-    return _note(shop, stage)
+    return shop.note(stage)
 
 
 def _unet(shop: Workshop, teacher: Teacher, stage: str) -> UNet2DConditionModel:
@@ -138,11 +138,6 @@ def _spent(config: TrainConfig, recipe: AddRecipe, made: dict[str, Any], start: 
         "images": images + start["images"],
         "teacher_evaluations": images * recipe.teacher_evaluations + start["teacher_evaluations"],
     }
-
-
-def _note(shop: Workshop, stage: str) -> dict[str, Any]:
-    note: dict[str, Any] = json.loads((shop.stage(stage) / MADE).read_text(encoding="utf-8"))
-    return note
 
 
 def _digest(*facts: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,7 +23,7 @@ from bench.suites.shapes.training.students.common import (
 )
 from bench.suites.shapes.training.students.lcm import LCM, LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.teacher import Teacher
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.add import ADD as ADD_METHOD
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
@@ -111,7 +110,7 @@ def _started(shop: Workshop, teacher: Teacher) -> tuple[UNet2DConditionModel, di
         shop.finish(START, networks["student"].state_dict(), {**made, **counted, "recipe": vars(ADD_START_RECIPE)})
         wait_for_all()
     student.load_state_dict(shop.weights(START))
-    note = json.loads((shop.stage(START) / MADE).read_text(encoding="utf-8"))
+    note = shop.note(START)
     return student, {key: note[key] for key in ("seconds", "images", "teacher_evaluations")}
 
 

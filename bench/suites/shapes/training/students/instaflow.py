@@ -6,7 +6,6 @@ Each of the four goes on where it was stopped, and none is done twice.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -24,7 +23,7 @@ from bench.suites.shapes.training.students.pairs import PairBatches, PairFolder,
 from bench.suites.shapes.training.teacher import Teacher
 from bench.suites.shapes.training.texts import encoded_texts
 from bench.suites.shapes.zoo import SCHEDULER_CONFIG
-from bench.training.workshop import MADE, WEIGHTS, Workshop
+from bench.training.workshop import WEIGHTS, Workshop
 from methods.distill.denoiser import Condition
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Objective
@@ -124,7 +123,7 @@ def _train(
 
 def _seconds(shop: Workshop, name: str) -> float:
     """Of a finished part and what came before it."""
-    return float(json.loads((shop.stage(name) / MADE).read_text(encoding="utf-8"))["seconds"])
+    return float(shop.note(name)["seconds"])
 
 
 def _finished(shop: Workshop, name: str) -> bool:

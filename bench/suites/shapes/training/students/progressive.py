@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,7 +21,7 @@ from bench.suites.shapes.training.students.common import (
     sample_rows,
 )
 from bench.suites.shapes.training.teacher import Teacher
-from bench.training.workshop import MADE, Workshop
+from bench.training.workshop import Workshop
 from methods.distill.loop import TrainConfig
 from methods.distill.parallel import wait_for_all
 from methods.pipelines import make_scheduler
@@ -59,7 +58,7 @@ def train_pd(shop: Workshop) -> None:
         if not finished:
             _train_round(shop, teacher, this_round, before)
             wait_for_all()
-        notes.append(json.loads((shop.stage(name) / MADE).read_text(encoding="utf-8")))
+        notes.append(shop.note(name))
         before = name
     if before is not None:
         totals = {key: sum(note[key] for note in notes) for key in ("seconds", "teacher_evaluations", "images")}
