@@ -10,11 +10,14 @@ from typing import Literal
 from methods.errors import WeightsError
 from methods.hub.headers import TensorHeader
 
-Kind = Literal["denoiser", "lora", "original layout"]
+Kind = Literal["denoiser", "lora", "pipeline"]
 Header = Mapping[str, TensorHeader]
 
 GUIDANCE_INPUT = "time_embedding.cond_proj.weight"
 """What a consistency model has more than its base: an input for the guidance scale."""
+
+DENOISER_PREFIX = "model.diffusion_model."
+"""Where the denoiser lies in a whole pipeline in one file."""
 
 _LORA = re.compile(
     r"(?P<layer>.+?)(?:\.lora_(?P<peft>A|B)(?:\.[A-Za-z0-9_]+)?|\.lora_(?P<kohya>down|up)|[._]lora\.(?P<old>down|up))\.weight"
@@ -36,8 +39,8 @@ def kind_of(header: Header) -> Kind:
     """What a single file holds."""
     if any(_LORA.fullmatch(name) for name in header):
         return "lora"
-    if any(name.startswith(("model.diffusion_model.", "first_stage_model.", "conditioner.")) for name in header):
-        return "original layout"
+    if any(name.startswith((DENOISER_PREFIX, "first_stage_model.", "conditioner.")) for name in header):
+        return "pipeline"
     return "denoiser"
 
 

@@ -14,6 +14,7 @@ from methods.hub.fit import GUIDANCE_INPUT, check_denoiser, check_lora, kind_of
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import TensorHeader, read_header
 from methods.hub.listing import Listing, RepoFile, list_in_cache, snapshot_folder
+from methods.hub.onefile import networks_of
 from methods.hub.places import hub_cache, repo_folder
 from methods.hub.problems import fetch_command
 from methods.hub.reference import PICKLES, SAFETENSORS, HubId, parse, pickle_refused
@@ -94,7 +95,7 @@ def pipeline_folder(path: Path, base: Callable[[], Path]) -> Path:
 
 
 def onto_base(path: Path, base: Path, source: Mapping[str, Any] | None = None) -> Path:
-    """A view of the pipeline folder `base` with the denoiser or the LoRA of `path` in it.
+    """A view of the pipeline folder `base` with the denoiser, the LoRA or all networks of `path` in it.
 
     `source` says which file of the hub `path` was made of, where its place does not.
 
@@ -103,14 +104,11 @@ def onto_base(path: Path, base: Path, source: Mapping[str, Any] | None = None) -
     """
     header = _folder_header(path) if path.is_dir() else read_header(path)
     kind = "denoiser" if path.is_dir() else kind_of(header)
-    if kind == "original layout":
-        raise WeightsError(
-            f"{path}: a whole pipeline in one file; make a folder of it with diffusers"
-            " (from_single_file, then save_pretrained), and name that"
-        )
     part = _denoiser_of(base)
     view = view_of_folder(base)
-    if kind == "lora":
+    if kind == "pipeline":
+        _replace_networks(view, networks_of(path, base))
+    elif kind == "lora":
         check_lora(header, _folder_header(base / part), str(path))
         view.link(LORA, path, sha256_of(path))
     else:
@@ -151,6 +149,13 @@ def _replace_denoiser(view: View, path: Path, part: Path, header: Mapping[str, T
     for file in sorted(path.iterdir()):
         if SAFETENSORS in file.name:
             view.link(f"{part.name}/{file.name}", file, sha256_of(file))
+
+
+def _replace_networks(view: View, networks: Mapping[str, Path]) -> None:
+    for name in [name for name in view.hashes if SAFETENSORS in name and "/" in name]:
+        view.drop(name)
+    for name, file in networks.items():
+        view.link(name, file, sha256_of(file))
 
 
 def _folder_header(folder: Path) -> dict[str, TensorHeader]:

@@ -85,7 +85,7 @@ def test_a_denoiser_that_fits_with_or_without_an_input_for_guidance() -> None:
     check_denoiser(header(BASE), header(BASE), "x")
     check_denoiser(header({**BASE, GUIDANCE_INPUT: (32, 256)}), header(BASE), "x")
     assert kind_of(header(BASE)) == "denoiser"
-    assert kind_of(header({"model.diffusion_model.input_blocks.0.0.weight": (1,)})) == "original layout"
+    assert kind_of(header({"model.diffusion_model.input_blocks.0.0.weight": (1,)})) == "pipeline"
 
 
 @pytest.mark.parametrize(

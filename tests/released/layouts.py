@@ -31,7 +31,7 @@ from methods.weights import LORA
 
 PIXELS = 16
 """What the small checkpoints are sampled at, in place of 512 or 1024."""
-WIDTH, T5_WIDTH, TOKENS, LATENTS = 16, 32, 16, 4
+WIDTH, SECOND_WIDTH, T5_WIDTH, TOKENS, LATENTS = 16, 24, 32, 16, 4
 
 SDXL_SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
@@ -122,11 +122,11 @@ def _sdxl(folder: Path, embedded: bool) -> None:
     diffusers.StableDiffusionXLPipeline(
         vae=_vae(scaling_factor=0.13025),
         text_encoder=CLIPTextModel(_clip(words)),
-        text_encoder_2=CLIPTextModelWithProjection(_clip(words)),
+        text_encoder_2=CLIPTextModelWithProjection(_clip(words, SECOND_WIDTH)),
         tokenizer=words,
         tokenizer_2=words,
         unet=_unet(
-            2 * WIDTH,
+            WIDTH + SECOND_WIDTH,
             embedded,
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
@@ -268,11 +268,11 @@ def _vae(**more: Any) -> AutoencoderKL:
     )
 
 
-def _clip(words: Any) -> CLIPTextConfig:
+def _clip(words: Any, width: int = WIDTH) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(words),
-        hidden_size=WIDTH,
-        intermediate_size=2 * WIDTH,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=TOKENS,

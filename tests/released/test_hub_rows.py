@@ -23,6 +23,7 @@ from methods.hub import hashes, lock, transfer
 from methods.registry import METHODS
 from tests.harness import fakes, tables
 from tests.hub.hub import FakeHub
+from tests.hub.original import write_original
 from tests.released.publish import DECOYS, publish
 from tests.released.rows import RUNNING, Folders, small
 from tests.released.test_rows import Watch, fed
@@ -233,6 +234,27 @@ def test_loras_of_one_base_are_switched_without_loading_it_again(
 
 def image_bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*.png")))
+
+
+def test_a_whole_pipeline_in_one_file_gives_the_images_of_the_folder_that_it_was_made_of(
+    world: World, bench: Bench, folders: Folders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        fetched("sdxl", ["add"])
+    images = []
+    path = write_original(folders.folder(find("add", "sdxl")), tmp_path / "sd_xl_turbo_1.0_fp16.safetensors")
+    for weights in ((), ("--weights", f"add={path}")):
+        assert bench("--family", "sdxl", "--methods", "add", "--steps", "1", "--force", *weights) == 0
+        record = record_of(tmp_path, "add", 1)
+        assert (record.status, record.provenance["off_recipe"]) == ("ok", [])
+        images.append(image_bytes(tmp_path / "out/images" / record.cell.name))
+    assert images[0] == images[1]
+    assert [source.get("file") for source in record.provenance["sources"]] == [None, path.name]
+    capsys.readouterr()
+    assert main(["doctor", "--methods", "add", "--family", "sdxl", "--weights", f"add={path}"]) == 0
+    assert "999" in capsys.readouterr().out
 
 
 def test_one_file_over_a_row_and_a_doctor_who_looks_at_it(
