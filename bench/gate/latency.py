@@ -43,7 +43,7 @@ MOST_ROUNDS = 100
 
 @dataclass(frozen=True)
 class Pair:
-    """Seconds of one visit to each side: the median of its calls, {stage: seconds}; `total` is one of the stages."""
+    """Seconds of one visit to each side, the lower quartile of its calls: {stage: seconds}, with `total` as a stage."""
 
     base: Mapping[str, float]
     head: Mapping[str, float]

@@ -118,7 +118,7 @@ class Visitor:
         return {int(cell): float(seconds) for cell, seconds in self._answer()["ready"].items()}
 
     def visit(self, cell: int, calls: int) -> Mapping[str, float]:
-        """{stage: median seconds} of `calls` calls of cell number `cell`, `total` among the stages."""
+        """{stage: seconds} of `calls` calls (their lower quartile) of cell number `cell`, `total` among the stages."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(json.dumps({"cell": cell, "calls": calls}) + "\n")
