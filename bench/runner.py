@@ -22,7 +22,7 @@ from bench.probe import clock_of
 from bench.record import Cell, Quantity, Record, Status, write_record
 from bench.resume import Resume
 from bench.rows import check_recipe, load_row, row_key
-from bench.sampling import Observer, requests_of, sample_cell, slice_facts
+from bench.sampling import Observer, Unobserved, requests_of, sample_cell, slice_facts
 from bench.source import image_source
 from bench.storage import storage_error, storing
 from bench.suites.interface import Suite
@@ -130,6 +130,35 @@ def make_loader(plan: Plan, suite: Suite) -> Loader:
     return load
 
 
+class Sampler:
+    """Samples and stores the images of one cell after the other, and does nothing else with them."""
+
+    def __init__(self, plan: Plan) -> None:
+        suite = cast(Suite, registry.make_suite(*plan.source))
+        self._plan = plan
+        self._images = images_of(suite.prompts(plan.limit), plan.cells[0].images_per_prompt)
+        check_prompts(self._images)
+        self._load = make_loader(plan, suite)
+
+    def sample(self, cell: Cell) -> str | None:
+        """None once all images of `cell` are stored, or why it cannot be sampled.
+
+        Raises:
+            FewstepError: where the weights cannot be had or do something else than their recipe says.
+        """
+        with torch.no_grad(), fixed_numerics(cell.device):
+            loaded = self._load(cell)
+            whole = requests_of(cell, self._images, len(self._images))[0]
+            if (reason := loaded.method.unsupported(whole)) is not None:
+                return reason
+            if cell.family is not None:
+                check_recipe(cell, self._plan, loaded.method, whole)
+            place = _place(cell, {"machine": provenance.machine(cell.device)})
+            store = _store(self._plan, cell, loaded, self._images)
+            sample_cell(cell, self._images, loaded.method, store, place, Unobserved())
+        return None
+
+
 class _Bench:
     """What the cells of a run share: where methods come from, the judges, the facts about the machine."""
 
@@ -177,11 +206,9 @@ class _Bench:
 
     def _measure(self, cell: Cell, loaded: Loaded, about: dict[str, Any]) -> Measured:
         out = self._plan.out
-        store = ImageStore(out.images(cell))
         if self._plan.force:
-            out.record(cell).unlink(missing_ok=True)  # or a run stopped now would count as done
-            store.discard()
-        store.open(image_source(cell, loaded.weights, about["recipe"], self._images, self._plan.loading, loaded.method))
+            discard(self._plan, cell)
+        store = _store(self._plan, cell, loaded, self._images)
         place = _place(cell, self._facts)
         memory = PeakMemory(cell.device)
         memory.start()
@@ -201,6 +228,20 @@ class _Bench:
         about["metrics"] = [name for name in self._plan.metrics if name not in measured.left_out]
         about["left_out"] = measured.left_out
         return measured
+
+
+def discard(plan: Plan, cell: Cell) -> None:
+    """Forget what is there of `cell`: its record first, or a run that is stopped now would count as done."""
+    plan.out.record(cell).unlink(missing_ok=True)
+    ImageStore(plan.out.images(cell)).discard()
+
+
+def _store(plan: Plan, cell: Cell, loaded: Loaded, images: Sequence[Prompt]) -> ImageStore:
+    """Where the images of `cell` are kept, without any that were made otherwise than they would be now."""
+    store = ImageStore(plan.out.images(cell))
+    recipe = provenance.plain(loaded.method.recipe)
+    store.open(image_source(cell, loaded.weights, recipe, images, plan.loading, loaded.method))
+    return store
 
 
 def _methods() -> NameTable:

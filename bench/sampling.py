@@ -36,6 +36,22 @@ class Observer(Protocol):
         """The cell's record is written."""
 
 
+class Unobserved:
+    """Tells nobody anything."""
+
+    def cell(self, cell: Cell, images: int) -> None:
+        """Nothing."""
+
+    def images(self, count: int, *, kept: bool) -> None:
+        """Nothing."""
+
+    def stage(self, text: str) -> None:
+        """Nothing."""
+
+    def done(self, record: Record) -> None:
+        """Nothing."""
+
+
 def requests_of(cell: Cell, prompts: Sequence[Prompt], size: int) -> list[SampleRequest]:
     """The slices that a cell is always sampled in, `size` images each, wherever a run begins or resumes.
 

@@ -6,11 +6,14 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+from bench import options
 from bench.cli_parser import Subparsers, add_command
 from bench.errors import FewstepError
 from bench.following import row_of, row_weights
+from bench.jobs import MAX_JOBS, sample_in_jobs
 from bench.lock import FolderLock
 from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import (
@@ -39,6 +42,7 @@ examples:
   bench run --methods lcm --steps 1,2,4,8 --limit 100      a quick look
   bench run --methods sdxl-ddim --steps 25 --guidance-scale 5
   bench run --methods lcm --steps 4 --weights lcm=students/mine --out runs/mine
+  bench run --steps 1,2,4,8 --jobs 2                       two cells at a time where they are sampled
   bench run --prompts mine.txt --methods lcm --steps 4 --weights lcm=my-sdxl --metric-weights pickscore=hub
   bench doctor --methods add,lcm --family sdxl             what the model cards ask for, before a run
   bench run --methods add,lcm --family sdxl --steps 1,4 --prompts mine.txt --device cuda --dtype float16
@@ -79,12 +83,16 @@ def add_parser(commands: Subparsers) -> None:
     add("--offload", default="none", metavar="HOW",
         help="model, sequential: weights wait on the host, for GPUs that are too small (default: none)")  # fmt: skip
     add("--slicing", action="store_true", help="attend and decode in slices: less memory, more time")
+    add("--jobs", type=int, default=1, metavar="N",
+        help="sample N cells at a time, each with its share of the threads; they are timed and judged one by one\n"
+        "afterwards (default: 1)")  # fmt: skip
     add("--force", action="store_true", help="sample and measure again what is there already")
     parser.set_defaults(main=main)
 
 
 def main(args: argparse.Namespace) -> int:
     """Plan, measure what is missing, show the table."""
+    options.between("--jobs", args.jobs, 1, MAX_JOBS)
     plan = make_plan(
         RunRequest(
             methods=args.methods,
@@ -114,7 +122,7 @@ def main(args: argparse.Namespace) -> int:
         )
     )
     try:
-        records = _measured(plan)
+        records = _measured(plan, args.jobs)
         _show(plan, records)
     except KeyboardInterrupt as stop:
         return _stopped(plan, stop)
@@ -135,7 +143,7 @@ def _tell_sources(plan: Plan, pending: Sequence[Cell]) -> None:
             _tell(f"{name}: {source}")
 
 
-def _measured(plan: Plan) -> Mapping[Cell, Record]:
+def _measured(plan: Plan, jobs: int) -> Mapping[Cell, Record]:
     """The records of all cells; those that are missing are measured, by one command at a time."""
     resume = Resume(plan)
     if not resume.pending and plan.out.results_are_written_out:
@@ -144,13 +152,13 @@ def _measured(plan: Plan) -> Mapping[Cell, Record]:
     with FolderLock(plan.out.root):
         resume = Resume(plan)  # as it is now: another command may have been at it a moment ago
         _tell_sources(plan, resume.pending)
-        records = {**resume.done, **_measure(plan, resume)} if resume.pending else resume.done
+        records = {**resume.done, **_measure(plan, resume, jobs)} if resume.pending else resume.done
         with storing(plan.out.root):
             _leave_results(plan)
     return records
 
 
-def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
+def _measure(plan: Plan, resume: Resume, jobs: int) -> Mapping[Cell, Record]:
     there = f", {_there(plan, len(resume.done))} are there" if resume.done else ""
     cells, prompts = _count(len(plan.cells), "cell"), _count(plan.limit, "prompt")
     _tell(f"{plan.suite.name} · {cells} of {prompts}{there} · loading torch …")
@@ -158,11 +166,24 @@ def _measure(plan: Plan, resume: Resume) -> Mapping[Cell, Record]:
     from bench.progress import Progress
     from bench.truncation import cut_prompts
 
+    if jobs > 1 and len(resume.pending) > 1:
+        plan = _sampled(plan, resume, jobs)
     with cut_prompts() as cut, Progress(resume.pending) as progress:
         records = runner.run(plan, resume, progress)
     if cut.line is not None:
         _tell(cut.line)
     return records
+
+
+def _sampled(plan: Plan, resume: Resume, jobs: int) -> Plan:
+    """`plan`, once the images of its pending cells are there as far as jobs could sample them."""
+    from bench.runner import discard
+
+    if plan.force:
+        for cell in resume.pending:
+            discard(plan, cell)
+    sample_in_jobs(plan, resume.pending, jobs, _tell)
+    return replace(plan, force=False)  # what is there now is new
 
 
 def _leave_results(plan: Plan) -> None:

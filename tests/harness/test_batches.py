@@ -122,3 +122,13 @@ def test_another_method_is_seen(runs: Runs) -> None:
 
 def sums(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.png"))}
+
+
+@pytest.mark.parametrize("method", ["add", "lcm"])
+def test_jobs_move_no_pixel_and_no_score(
+    runs: Runs, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = runs("--methods", "add,lcm", "--batch-size", "20")
+    together = runs("--methods", "add,lcm", "--batch-size", "20", "--jobs", "2")
+    check_images(alone, together, method)
+    check_scores(alone, together, method)
