@@ -37,11 +37,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """One score of a group: a column a category, with its number of prompts, and a row a cell."""
+    """One score of a group: a column a category, with its number of prompts, and a row a cell.
+
+    A row is the method, its steps, the texts of the columns, and the name of the cell.
+    """
 
     title: str
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, int, tuple[str, ...]], ...]
+    rows: tuple[tuple[str, int, tuple[str, ...], str], ...]
 
 
 def parts(group: Group, prompts: Sequence[StoredPrompt]) -> list[Part]:
@@ -76,7 +79,7 @@ def breakdown(group: Group, prompts: Sequence[StoredPrompt]) -> Breakdown | None
         here = [at.get((record.cell.name, category)) for category in categories]
         if any(here):
             texts = tuple(_text(part) for part in here)
-            rows.append((label(record.cell), record.cell.num_inference_steps, texts))
+            rows.append((label(record.cell), record.cell.num_inference_steps, texts, record.cell.name))
     return Breakdown(column.header, tuple(f"{name} (n = {sizes[name]})" for name in categories), tuple(rows))
 
 

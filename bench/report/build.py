@@ -13,6 +13,7 @@ from bench.report.check import differences, left_over
 from bench.report.crossovers import crossovers
 from bench.report.diversity import diversity
 from bench.report.drift import drift
+from bench.report.elsewhere import elsewhere
 from bench.report.figures import figures
 from bench.report.frame import Group, groups, load
 from bench.report.grids import grids
@@ -38,6 +39,7 @@ PROVIDERS: tuple[Callable[[Material], Section | None], ...] = (
     diversity,
     drift,
     health_panel,
+    elsewhere,
 )
 """What makes the further sections of the page, in their order; see `bench.report.sections`."""
 

@@ -24,12 +24,15 @@ from bench.record import Cell
 from bench.report.display import digits_of, number
 from bench.report.frame import Group, label, steps_text
 from bench.report.labels import Label, place_labels
+from bench.report.legend import legend_height, write_legend
 from bench.report.sections import DataTable, Figure, Material, Section, Value
 from bench.report.sheets import Sheet
 from bench.report.style import FAINT, TEACHERS, drawing, encode, looks, new_figure
 
 MIN_IMAGES = 4
 MOST_LINES = 12  # in the figure; the table has all
+MOST_NAMED = 5  # lines that are called by name at their ends; more have a legend
+WIDTH, HEIGHT = 5.6, 3.8  # inches of the figure, without a legend
 MOST_SHEETS = 400
 
 
@@ -131,9 +134,12 @@ def _value(item: Drift) -> Value:
 
 
 def _draw(found: Sequence[Drift], scale: float, title: str) -> dict[str, bytes]:
+    look = looks(label(item.cell) for item in found)
+    names = sorted(look)[:MOST_LINES]
+    below = legend_height(names, WIDTH) if len(names) > MOST_NAMED else 0.0
     with drawing():
-        figure = new_figure(5.6, 3.8)
-        axes = figure.add_axes((0.12, 0.13, 0.86, 0.79))
+        figure = new_figure(WIDTH, HEIGHT + below)
+        axes = figure.add_axes((0.12, (0.49 + below) / (HEIGHT + below), 0.86, 3.0 / (HEIGHT + below)))
         axes.set_title(f"Drift from {title}")
         axes.set_ylabel("levels of 255")
         axes.set_xlabel("steps (log scale)")
@@ -142,13 +148,11 @@ def _draw(found: Sequence[Drift], scale: float, title: str) -> dict[str, bytes]:
         axes.xaxis.set_major_locator(FixedLocator(steps))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.set_xlim(steps[0] / 1.25, steps[-1] * 1.9)
+        axes.set_xlim(steps[0] / 1.25, steps[-1] * (1.25 if below else 1.9))
         axes.set_ylim(0, 1.12 * max(scale, *(item.high for item in found)))
         axes.axhline(scale, color=FAINT, lw=0.9, ls="--")
-        look = looks(label(item.cell) for item in found)
         labels = [Label("different prompts", steps[0] * 1.3, scale, FAINT, minor=True)]
         obstacles = []
-        names = sorted(look)[:MOST_LINES]
         for place, name in enumerate(names):
             line = sorted((i for i in found if label(i.cell) == name), key=lambda i: i.cell.num_inference_steps)
             aside = 2 ** (0.05 * (place - (len(names) - 1) / 2))  # so that intervals do not cover each other
@@ -157,9 +161,12 @@ def _draw(found: Sequence[Drift], scale: float, title: str) -> dict[str, bytes]:
             style = look[name]
             axes.errorbar(x, y, yerr=spread, color=style.colour, marker=style.marker, ls=style.dashes, capsize=2,
                           elinewidth=1, markeredgecolor="white", markeredgewidth=0.7)  # fmt: skip
-            labels.append(Label(name, x[-1], y[-1], style.ink))
+            if not below:
+                labels.append(Label(name, x[-1], y[-1], style.ink))
             obstacles += _along(x, y)
         place_labels(axes, labels, obstacles)
+        if below:
+            write_legend(figure, {name: look[name] for name in look if name in names})
         return encode(figure)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.report.breakdown import Breakdown
 from bench.report.browser import Browser, browser
@@ -14,7 +14,7 @@ from bench.report.frame import Group, label, steps_text
 from bench.report.grids import rows as grid_rows
 from bench.report.sections import Figure
 from bench.report.sheets import Sheet, StoredPrompt
-from bench.report.tables import NO_REASON, Table, findings, select
+from bench.report.tables import NO_REASON, Table, apart, findings, is_later, select
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def group_part(
         title=group.key.title,
         slug=group.slug,
         tables=tuple(_tables(table, links, most)),
-        parted=None if parted is None else _parted(parted, most),
+        parted=None if parted is None else _parted(parted, links, most),
         missing=_missing(group, links, most),
         protocols=tuple(_protocols(table)),
         findings=tuple(findings(quality, table.columns)),
@@ -67,16 +67,23 @@ def _tables(table: Table, links: Mapping[str, str], most: int) -> Iterator[Shown
     """Quality with latency beside it, then all that a cell costs."""
     cost = [column.name for column in table.columns if column.kind == "cost"]
     quality = [column.name for column in table.columns if column.kind == "quality"]
-    missing = table.group.missing
-    if quality:
-        yield shown_results(select(table, [*quality, COST]), "Quality and latency", links, missing, most)
-    if cost:
-        yield shown_results(select(table, cost), "Cost", links, missing, most)
+    wanted = {"Quality and latency": [*quality, COST]} if quality else {}
+    wanted |= {"Cost": cost} if cost else {}
+    for title, names in wanted.items():
+        for who, part in apart(select(table, names)):
+            missing = [record for record in table.group.missing if is_later(record) is bool(who)]
+            yield shown_results(part, f"{title}: {who}" if who else title, links, missing, most)
 
 
-def _parted(parted: Breakdown, most: int) -> ShownTable:
-    rows = [[method, str(steps), *texts] for method, steps, texts in parted.rows[:most]]
-    return plain(f"{parted.title} by kind of prompt", ["Method", "Steps", *parted.heads], rows)
+def _parted(parted: Breakdown, links: Mapping[str, str], most: int) -> ShownTable:
+    rows = [[method, str(steps), *texts] for method, steps, texts, _ in parted.rows[:most]]
+    names = [name for *_, name in parted.rows[:most]]
+    table = plain(f"{parted.title} by kind of prompt", ["Method", "Steps", *parted.heads], rows)
+    linked = (
+        (*row[:2], *(replace(shown, link=links.get(name, "")) for shown in row[2:]))
+        for row, name in zip(table.rows, names, strict=True)
+    )
+    return replace(table, rows=tuple(linked))
 
 
 def _missing(group: Group, links: Mapping[str, str], most: int) -> ShownTable | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.frame import Group, label
-from bench.report.tables import NO_REASON, Entry, Table, results_table, select
+from bench.report.tables import NO_REASON, Entry, Table, apart, results_table, select
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -22,8 +22,8 @@ def results_latex(groups: Sequence[Group]) -> str:
         table = results_table(group)
         for kind in ("quality", "cost"):
             names = [column.name for column in table.columns if column.kind == kind]
-            if names:
-                blocks.append(_latex_table(select(table, names), f"{group.key.title} · {kind}"))
+            for who, part in apart(select(table, names)) if names else ():
+                blocks.append(_latex_table(part, f"{group.key.title} · {kind}{who and f': {who}'}"))
         if group.missing:
             blocks.append(_latex_missing(group))
     return "\n\n".join(blocks) + "\n"

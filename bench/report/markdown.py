@@ -8,7 +8,7 @@ from bench.record import Record
 from bench.report.breakdown import Breakdown, breakdown
 from bench.report.frame import Group, label
 from bench.report.sheets import StoredPrompt
-from bench.report.tables import HOW_MARKED, JUDGES, NO_REASON, Entry, Table, results_table, select
+from bench.report.tables import HOW_MARKED, JUDGES, NO_REASON, Entry, Table, apart, results_table, select
 
 README_COLUMNS = ("fd-shapes", "clip-shapes", "preference", "attributes", "latency_s")
 
@@ -24,8 +24,8 @@ def results_markdown(groups: Sequence[Group], prompts: Sequence[StoredPrompt] = 
         lines += [f"## {escape_markdown(group.key.title)}", ""]
         for kind, title in (("quality", "Quality"), ("cost", "Cost")):
             names = [column.name for column in table.columns if column.kind == kind]
-            if names:
-                lines += [f"### {title}", "", *markdown_rows(select(table, names)), ""]
+            for who, part in apart(select(table, names)) if names else ():
+                lines += [f"### {title}{who and f': {who}'}", "", *markdown_rows(part), ""]
         parted = breakdown(group, prompts)
         if parted is not None:
             lines += [f"### {escape_markdown(parted.title)} by kind of prompt", "", *_parted_rows(parted), ""]
@@ -43,7 +43,8 @@ def readme_markdown(groups: Sequence[Group]) -> str:
         if not table.rows:
             continue
         small = select(table, names or [column.name for column in table.columns])
-        lines += [escape_markdown(group.key.title), "", *markdown_rows(small), ""]
+        for who, part in apart(small):
+            lines += [escape_markdown(f"{group.key.title}{who and f': {who}'}"), "", *markdown_rows(part), ""]
     return "\n".join([*lines, f"{HOW_MARKED} {JUDGES}"]) + "\n"
 
 
@@ -72,7 +73,7 @@ def _markdown_entry(entry: Entry) -> str:
 def _parted_rows(parted: Breakdown) -> list[str]:
     lines = [_pipe(["Method", "Steps", *map(escape_markdown, parted.heads)])]
     lines.append(_pipe([":--", *["--:"] * (len(parted.heads) + 1)]))
-    return lines + [_pipe([escape_markdown(method), str(steps), *texts]) for method, steps, texts in parted.rows]
+    return lines + [_pipe([escape_markdown(method), str(steps), *texts]) for method, steps, texts, _ in parted.rows]
 
 
 def _missing_rows(records: Sequence[Record]) -> list[str]:

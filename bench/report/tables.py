@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bench.record import Record
@@ -15,6 +15,7 @@ from bench.report.display import Display, columns, digits, interval, number
 from bench.report.frame import TIDY_COLUMNS, Group, label, series, steps_text, tidy
 from bench.report.sheets import StoredPrompt
 from bench.text import cell_text
+from methods.registry import role
 
 JUDGES = (
     "FD-shapes, KID-shapes, CLIP-shapes, Preference-shapes and Attributes are scores of the embedded suite's own "
@@ -22,6 +23,7 @@ JUDGES = (
     "none of them is “FID”, a CLIP score or a PickScore of the literature."
 )
 NO_REASON = "no reason was recorded"
+LATER = "later methods, no part of the paper's comparison"
 HOW_MARKED = (
     "Intervals are 95 %. Bold: the best of the methods at the same number of steps, only where it beats every other "
     "beyond its interval or in a paired comparison over the images."
@@ -63,7 +65,7 @@ class Table:
 def results_table(group: Group) -> Table:
     """Everything that was measured in `group`."""
     shown = tuple(columns(group.measured))
-    found = tuple(verdicts(group.measured, shown))
+    found = tuple(verdicts([record for record in group.measured if not is_later(record)], shown))
     best = marks(found)
     places = {column.name: digits(column, group.measured) for column in shown}
     rows = [
@@ -86,6 +88,21 @@ def select(table: Table, names: Sequence[str]) -> Table:
         Row(row.record, row.method, row.steps, tuple(row.entries[place] for place in keep)) for row in table.rows
     )
     return Table(table.group, tuple(table.columns[place] for place in keep), rows, table.verdicts)
+
+
+def is_later(record: Record) -> bool:
+    """Whether a record is of a method later than the paper: shown apart, and never called best among the others."""
+    return role(record.cell.method) == "successor"
+
+
+def apart(table: Table) -> list[tuple[str, Table]]:
+    """(what the rows are, where that needs saying; the table with those rows alone): the comparison, then `LATER`."""
+    parts = []
+    for later, title in ((False, ""), (True, LATER)):
+        rows = tuple(row for row in table.rows if is_later(row.record) is later)
+        if rows:
+            parts.append((title, replace(table, rows=rows)))
+    return parts
 
 
 def _entry(record: Record, column: Display, places: int, best: set[tuple[str, str]]) -> Entry:

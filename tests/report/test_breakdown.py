@@ -48,8 +48,8 @@ def test_the_table_and_the_csv_hold_what_was_found(group: Group) -> None:
     table = breakdown(group, PROMPTS)
     assert table is not None
     assert table.heads == ("one (n = 20)", "two (n = 20)")
-    ((method, steps, texts),) = table.rows
-    assert (method, steps) == ("add", 1)
+    ((method, steps, texts, name),) = table.rows
+    assert (method, steps, name) == ("add", 1, group.measured[0].cell.name)
     assert texts[0].startswith("75.0 [")
     assert len(breakdown_csv([group], PROMPTS).splitlines()) == 1 + 2 * 2
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cli import main
-from bench.errors import UsageError
+from bench.errors import FewstepError, UsageError
 from bench.published.tables import published
 from bench.record import Record
 from bench.report.frame import groups
@@ -30,8 +30,10 @@ from bench.report.ledger.table1 import Ablated, table1
 from bench.report.ledger.table2 import table2
 from bench.report.ledger.verdict import CANNOT_TELL, PAPER_TIES, Change, by_order, by_value
 from bench.report.ledger.write import entry_csv, entry_latex, entry_markdown, files, summary_markdown
+from methods.interface import Recipe
 
 N = 200
+GAN_RECIPE = Recipe(scheduler="none", guidance="none", allowed_steps=(1, 1))
 SURE = Change(-2.0, -3.0, -1.0, told=True)
 
 
@@ -348,3 +350,51 @@ def test_what_is_missing_is_run_as_any_other_cell(sources: Sources, monkeypatch:
 
     monkeypatch.setattr(reproducing, "_run", refuse)
     assert reproducing.run_missing(["table2"], sources.results) == 2
+
+
+def test_the_gan_is_run_at_every_truncation_that_is_missing(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.commands import reproducing, truncating
+    from methods.recipes import read_recipe, write_recipe
+    from tests.tiny import write_tiny_gan
+
+    folder = write_tiny_gan(tmp_path / "tiny")
+    write_recipe(folder, GAN_RECIPE)
+    monkeypatch.setattr(truncating, "checkpoint", lambda: folder)
+    seen: dict[str, object] = {}
+
+    def run(command: list[str]) -> int:
+        options = dict(zip(command[::2], command[1::2], strict=True))
+        assert (options["--methods"], options["--limit"]) == ("gan", "40")
+        if "--weights" in options:
+            given = Path(options["--weights"].removeprefix("gan="))
+            found = read_recipe(given)
+            assert found is not None
+            seen[Path(options["--out"]).name] = found.scheduler_config["truncation_psi"]
+            (Path(options["--out"]) / "records").mkdir(parents=True)
+            (Path(options["--out"]) / "records" / "gan.json").write_text("{}")
+        return 0
+
+    monkeypatch.setattr(reproducing, "_run", run)
+    assert reproducing.run_missing(["figure11"], sources.results) == 0
+    assert seen == {f"{psi:g}": psi for psi in truncating.PSIS}
+    seen.clear()
+    monkeypatch.setattr(reproducing, "missing", lambda *_: [])
+    assert reproducing.run_missing(["figure11"], sources.results) == 0
+    assert seen == {}
+    assert read_recipe(folder) == GAN_RECIPE  # as it was
+
+
+def test_without_a_gan_the_truncations_are_an_error_of_one_line(
+    sources: Sources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.commands import reproducing, truncating
+
+    def none(_psi: object = None) -> Path:
+        raise FewstepError("figure11: the suite has no GAN")
+
+    monkeypatch.setattr(truncating, "checkpoint", none)
+    monkeypatch.setattr(reproducing, "_run", lambda _: 0)
+    assert reproducing.run_missing(["figure11"], sources.results) == FewstepError("x").exit_code
+    assert "error: figure11: the suite has no GAN" in capsys.readouterr().err

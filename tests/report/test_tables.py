@@ -12,7 +12,8 @@ from bench.report.display import columns, digits, display, number
 from bench.report.frame import groups
 from bench.report.latex import escape_latex, results_latex
 from bench.report.markdown import escape_markdown, readme_markdown, results_markdown
-from bench.report.tables import not_measured_csv, results_csv, results_table
+from bench.report.tables import LATER, not_measured_csv, results_csv, results_table
+from bench.report.tables import apart as set_apart
 
 
 def apart(make):
@@ -111,3 +112,24 @@ def test_values_in_the_table_are_those_of_the_record(make):
     entry = next(entry for entry in row.entries if entry.quantity == "latency_s")
     assert math.isclose(entry.sort, 9.0)
     assert entry.value == "9.00"
+
+
+@pytest.mark.parametrize(("fd", "best"), [(1.0, "add"), (9.0, "add")])
+def test_a_later_method_is_shown_apart_and_never_best(make, fd, best):
+    records = [
+        make.record("add", 1, (make.quantity(value=5.0),)),
+        make.record("lcm", 1, (make.quantity(value=20.0),)),
+        make.record("dmd2", 1, (make.quantity(value=fd, half=0.1),)),
+    ]
+    table = results_table(groups(records)[0])
+    marked = {row.method: any(entry.best for entry in row.entries) for row in table.rows}
+    assert [name for name, is_best in marked.items() if is_best] == [best]
+    found = {title: [row.method for row in part.rows] for title, part in set_apart(table)}
+    assert found == {"": ["add", "lcm"], LATER: ["dmd2"]}
+    for write in (results_markdown, readme_markdown, results_latex):
+        text = write(groups(records))
+        assert text.index("lcm") < text.index(LATER) < text.index("dmd2")
+
+
+def test_without_later_methods_nothing_is_said_of_them(make):
+    assert LATER not in results_markdown(groups(make.example_records()))
