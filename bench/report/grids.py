@@ -11,10 +11,10 @@ from PIL import Image
 
 from bench.report.frame import label, steps_text
 from bench.report.sheets import Pixels, Sheet, StoredPrompt
-from bench.report.style import FAINT, INK, drawing, new_figure, rendered
+from bench.report.style import FAINT, INK, TEACHERS, drawing, further_samplers, new_figure, rendered
 
 PER_GRID = 8
-MOST_ROWS = 24
+MOST_ROWS = 16
 TILE = 128  # pixels of one enlarged image
 GAP = 6
 _DPI = 144
@@ -35,13 +35,21 @@ def grids(slug: str, sheets: Sequence[Sheet], prompts: Sequence[StoredPrompt]) -
 
 
 def rows(sheets: Sequence[Sheet]) -> list[Sheet]:
-    """All sheets where they are few, else those of each method at its fewest steps; never more than `MOST_ROWS`."""
-    if len(sheets) <= MOST_ROWS:
-        return list(sheets)
+    """All sheets but those of the teacher's further samplers, where that is few; else each method at its fewest steps.
+
+    The teacher at its most steps is the last row then. Never more than `MOST_ROWS`.
+    """
+    further = set(further_samplers({label(sheet.record.cell) for sheet in sheets}))
+    kept = [sheet for sheet in sheets if label(sheet.record.cell) not in further]
+    if len(kept) <= MOST_ROWS:
+        return kept
+    kept.sort(key=lambda sheet: sheet.record.cell.num_inference_steps)
     fewest: dict[str, Sheet] = {}
-    for sheet in sorted(sheets, key=lambda item: item.record.cell.num_inference_steps):
+    for sheet in kept:
         fewest.setdefault(label(sheet.record.cell), sheet)
-    return list(fewest.values())[:MOST_ROWS]
+    teacher = [sheet for name in TEACHERS for sheet in kept if label(sheet.record.cell) == name]
+    last = teacher[-1:] if len(teacher) > 1 else []
+    return list(fewest.values())[: MOST_ROWS - len(last)] + last
 
 
 def enlarge(image: Pixels, side: int = TILE) -> Pixels:

@@ -60,7 +60,7 @@ def _places() -> tuple[_Place, ...]:
 
 
 _PLACES = _places()
-_CENTRED = tuple(place for place in _PLACES if place.side == 0)
+_CENTRED = tuple(_Place(dx, 1.4 * dy, 0) for dy in _SHIFTS for dx in (0.0, 30.0, -30.0, 60.0, -60.0))
 
 
 def place_labels(
@@ -84,7 +84,7 @@ def place_labels(
         size = text.get_window_extent(renderer)
         at_x, at_y = axes.transData.transform((label.x, label.y))
         boxes = [place.box(at_x, at_y, size.width, size.height, scale) for place in places]
-        away = [_AWAY * abs(place.dy) for place in places]
+        away = [_AWAY * (abs(place.dy) + (abs(place.dx) if label.minor else 0.0)) for place in places]
         costs = [cost + more for cost, more in zip(_covered(boxes, taken, inside), away, strict=True)]
         chosen = costs.index(min(costs))
         _write(axes, label, places[chosen])

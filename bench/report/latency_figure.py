@@ -13,7 +13,7 @@ from bench.report.labels import Label, place_labels
 from bench.report.legend import FEW, MOST_SERIES, legend_height, write_legend
 from bench.report.points import Point, front, leading, points
 from bench.report.scales import along, log_cost, set_limits
-from bench.report.style import FAINT, INK, Look, encode, looks, new_figure
+from bench.report.style import FAINT, INK, Look, encode, further_samplers, looks, new_figure
 
 _MANY_POINTS = 48  # from which only those on the front are labelled, and points are small and without intervals
 _REST = Look("#c3c9d0", "o", "")
@@ -64,7 +64,8 @@ def _panel(
         labels += [_label(point, look, named=True) for point in chosen[:12]]
     else:
         obstacles += [at for p in found for at in along([p.cost, p.cost], [p.low, p.high], 4)]
-        labels += [_label(point, look, named=few) for point in found]
+        alike = () if few else further_samplers({point.name for point in found})  # the first one's numbers are theirs
+        labels += [_label(point, look, named=few) for point in found if point.name not in alike]
     place_labels(axes, labels, obstacles, join=few)
 
 

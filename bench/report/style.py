@@ -89,6 +89,12 @@ def looks(series: Iterable[str]) -> dict[str, Look]:
     return found
 
 
+def further_samplers(series: Iterable[str]) -> tuple[str, ...]:
+    """The names that sample the teacher beside the first one: where room is short, that one stands for all."""
+    names = set(series)
+    return tuple(name for name in TEACHERS if name in names)[1:]
+
+
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw with these settings whatever the user's own matplotlib settings are; those are put back afterwards."""

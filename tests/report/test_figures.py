@@ -107,7 +107,19 @@ def test_a_grid_of_many_cells_has_each_method_once_at_its_fewest_steps(make, tmp
     assert [(row.record.cell.method, row.record.cell.num_inference_steps) for row in rows(sheets)] == [
         (name, 1) for name in names
     ]
-    assert rows(sheets[:24]) == sheets[:24]
+    assert rows(sheets[:16]) == sheets[:16]
+
+
+def test_a_grid_shows_one_of_the_teachers_samplers_and_ends_with_its_most_steps(make, tmp_path):
+    names = ["add", "sdxl-euler", "sdxl-ddim"]
+    few = [sheet(tmp_path, make.record(name, steps), [0]) for steps in (1, 4) for name in names]
+    cells = [(row.record.cell.method, row.record.cell.num_inference_steps) for row in rows(few)]
+    assert cells == [("add", 1), ("sdxl-euler", 1), ("add", 4), ("sdxl-euler", 4)]
+    many = few + [sheet(tmp_path, make.record(f"m{number:02}", 1), [0]) for number in range(14)]
+    cells = [(row.record.cell.method, row.record.cell.num_inference_steps) for row in rows(many)]
+    assert len(cells) == 16
+    assert cells[-1] == ("sdxl-euler", 4)
+    assert ("add", 4) not in cells
 
 
 def test_damaged_sheets_and_prompts_are_named(make, tmp_path):

@@ -62,7 +62,8 @@ def _share(axes: Axes, row: int, line: Line) -> None:
     )  # fmt: skip
     if line.ours.sort is None:
         text = "not measured" if NOT_MEASURED in line.ours.reason else "no counterpart here"
-        axes.text(2, row + 0.17, text, fontsize=7.5, color=FAINT, va="center")
+        left = line.published_value > 50  # away from the published value
+        axes.text(2 if left else 98, row, text, fontsize=7.5, color=FAINT, va="center", ha="left" if left else "right")
         return
     value, low, high = line.ours.sort, line.ours.low, line.ours.high
     assert low is not None
