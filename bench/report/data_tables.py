@@ -13,6 +13,9 @@ from bench.report.frame import label
 from bench.report.sections import DataTable, Mark, Value
 from bench.report.tables import Row, Table
 
+LINE = 30
+"""Letters from which a text is no number or name, which stand on one line."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -44,6 +47,11 @@ class ShownTable:
     rows: tuple[tuple[Shown, ...], ...]
     chosen_by: int | None = None
     note: str = ""
+
+    @property
+    def wordy(self) -> tuple[bool, ...]:
+        """Which columns hold sentences: those are set in lines, from the left."""
+        return tuple(any(len(row[place].text) > LINE for row in self.rows) for place in range(len(self.heads)))
 
 
 MISSING = "–"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image, UnidentifiedImageError
 
 from bench.report.breakdown import Breakdown
 from bench.report.data_tables import ShownTable, shown_frame
@@ -55,6 +58,7 @@ def pages(content: Content, out: Path) -> dict[str, str]:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    environment.globals["sizes"] = _sizes(content)
     material = content.material
     groups = material.groups
     base = relative(material.results, out / METHODS)
@@ -63,6 +67,19 @@ def pages(content: Content, out: Path) -> dict[str, str]:
         f"{METHODS}/{name}": (_TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
     }
     return made | {"index.html": _index(environment, content, relative(material.results, out))}
+
+
+def _sizes(content: Content) -> dict[str, tuple[int, int]]:
+    """Stem of a figure -> its width and height in pixels, so that a page keeps its place while figures load."""
+    files = {f"figures/{name}": data for name, data in content.figures.items()}
+    for section in content.further:
+        files |= section.files
+    sizes = {}
+    for name, data in files.items():
+        if name.startswith("figures/") and name.endswith((".png", ".webp")):
+            with suppress(UnidentifiedImageError):
+                sizes[Path(name).stem] = Image.open(io.BytesIO(data)).size
+    return sizes
 
 
 def relative(results: Path, page: Path) -> str:

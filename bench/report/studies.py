@@ -24,7 +24,7 @@ def claims_section(material: Material) -> Section | None:
     if not known:
         return None
     judged = judge_all(CLAIMS, known)
-    caption = f"{HOW_JUDGED} `python -m bench claims` prints the same."
+    caption = f"{HOW_JUDGED} “python -m bench claims” prints the same."
     blocks = (DataTable(pd.DataFrame([_line(item) for item in judged], columns=list(CLAIM_HEADS)), caption),)
     files = {"tables/claims.csv": csv_text(*evidence_csv_rows(judged)).encode()}
     lead = "What the paper says, asked again here, over training seeds and images of the test split."
@@ -50,7 +50,7 @@ def budget_section(material: Material) -> Section | None:
 
 def _line(item: Judged) -> list[Value | str]:
     verdict = Value(item.verdict, mark=_MARKS[item.verdict])
-    return [item.claim.text, item.claim.source, verdict, because(item)]
+    return [item.claim.text, item.claim.source, verdict, because(item).replace("`", "")]
 
 
 def _own(records: Sequence[Record]) -> list[Record]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from bench.report import build as built
+from bench.report.data_tables import shown_frame
 from bench.report.frame import groups
 from bench.report.naming import is_file_name, safe_name
 from bench.report.sections import DataTable, Figure, Material, Prose, Section, Value
@@ -73,3 +76,20 @@ def test_ordinary_names_stay_as_they_are() -> None:
 def test_a_name_with_a_path_in_it_is_no_file_of_a_folder() -> None:
     assert is_file_name("add-1-n1000-1372ba")
     assert not any(is_file_name(name) for name in ("../secret", "a/b", "a\\b", "..", "", "a\0"))
+
+
+def test_sentences_are_set_in_lines_and_numbers_are_not():
+    verdict = "not comparable: a masked transformer over tokens; nothing of its kind is trained here"
+    frame = pd.DataFrame({"Model": ["OpenMUSE"], "Published": [Value("71.4", sort=71.4)], "Verdict": [verdict]})
+    assert shown_frame(DataTable(frame, "votes"), {}).wordy == (False, False, True)
+
+
+def test_figures_keep_their_place_while_they_load(whole):
+    out, tags = whole, re.findall(r"<img[^>]*>", (whole / "index.html").read_text())
+    assert tags
+    for tag in tags:
+        stem = re.search(r"figures/([^.]+)\.", tag)
+        assert stem is not None
+        kind = "webp" if (out / f"figures/{stem[1]}.webp").exists() else "png"
+        width, height = Image.open(out / f"figures/{stem[1]}.{kind}").size
+        assert f'width="{width}" height="{height}"' in tag

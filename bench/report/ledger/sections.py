@@ -46,15 +46,16 @@ def _frame(part: Part) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=heads(part), dtype=object)
 
 
-def _value(ours: Shown) -> Value:
+def _value(ours: Shown, said: str) -> Value:
+    """Ours, or a dash; its reason stands there only where the verdict does not give it."""
     if ours.sort is None:
-        return Value.missing(ours.reason)
+        return Value.missing("" if ours.reason in said else ours.reason)
     return Value(ours.text, ours.interval, ours.sort, ours.record, mark="best" if ours.best else "")
 
 
 def _row(part: Part, line: Line) -> list[object]:
-    ours = _value(line.ours)
-    moved: list[object] = [line.published_difference, line.difference] if part.has_differences else []
     said = f"{line.verdict.text} ({line.detail})" if line.detail else line.verdict.text
+    ours = _value(line.ours, said)
+    moved: list[object] = [line.published_difference, line.difference] if part.has_differences else []
     published = Value(line.published, sort=line.published_value)
     return [*line.heads, published, ours, *moved, Value(said, mark=_MARKS[line.verdict.kind])]
