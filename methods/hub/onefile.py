@@ -10,9 +10,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from methods.errors import WeightsError
@@ -22,6 +20,7 @@ from methods.hub.fit import DENOISER_PREFIX, check_dtypes
 from methods.hub.hashes import sha256_of
 from methods.hub.headers import TensorHeader, read_header
 from methods.hub.lock import check_recorded
+from methods.hub.making import make_folder
 from methods.hub.places import cache_folder
 from methods.hub.select import LEFT_OUT, MODEL_INDEX
 
@@ -57,22 +56,13 @@ def _make(path: Path, base: Path, folder: Path) -> None:
     header = read_header(path)
     check_dtypes(header, str(path))
     _check_counts(path, base, header)
-    partial = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _check_disk(path, folder.parent)
-        partial = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-        _run_reader(path, base, partial, header)
-        with suppress(OSError):  # another process was faster
-            partial.rename(folder)
-    except OSError as error:
-        raise WeightsError(f"{folder.parent}: cannot be written ({error.strerror}); set FEWSTEP_CACHE") from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
+    _check_disk(path, folder.parent)
+    make_folder(folder, lambda partial: _run_reader(path, base, partial, header))
 
 
 def _check_disk(path: Path, folder: Path) -> None:
+    while not folder.exists():
+        folder = folder.parent
     needed, free = path.stat().st_size + SPARE_BYTES, shutil.disk_usage(folder).free
     if needed > free:
         raise WeightsError(

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from methods.errors import WeightsError
+from methods.hub.making import make_folder
 from methods.hub.places import cache_folder
 from methods.jsonfile import read_json
 
@@ -63,22 +62,7 @@ class View:
         """
         content = json.dumps([sorted(self.hashes.items()), sorted((n, str(p)) for n, p in self.links.items())])
         name = f"{title.replace('/', '--')}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-        folder = cache_folder() / "views" / name
-        if folder.is_dir():
-            return folder
-        partial = None
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
-            self._fill(partial)
-            with suppress(OSError):  # another process was faster
-                partial.rename(folder)
-        except OSError as error:
-            raise WeightsError(f"{folder.parent}: cannot be written ({error.strerror}); set FEWSTEP_CACHE") from error
-        finally:
-            if partial is not None:
-                shutil.rmtree(partial, ignore_errors=True)
-        return folder
+        return make_folder(cache_folder() / "views" / name, self._fill)
 
     def _fill(self, folder: Path) -> None:
         for name, path in self.links.items():
