@@ -4,13 +4,15 @@ A round starts a fresh process of each side and visits them in turn; a pair is o
 random, and gives the logarithm of head's time over base's. What is tested is Wilcoxon's signed rank over all pairs.
 
 Two processes of the same code differ by a little that no number of pairs in one round averages out (where their memory
-lies, for one). So the tests leave the noise floor out: how far apart the two sides of an A/A measurement were on this
-machine, which only more rounds make smaller. The minimum effect is the margin.
+lies, for one). How much is the noise floor: how far apart the two sides of an A/A measurement were on this machine,
+which only more rounds make smaller. The test for "worse" leaves the floor out. The test for "worse by less than the
+margin" takes the rounds for what is drawn: Student's t of their centres, with the spread of the floor or that of the
+rounds themselves, whichever is larger, and the floor's degrees of freedom. The minimum effect is the margin.
 
-Looks. After round k of K the p-value is divided by the share of the error that is spent there, 1 / K, and the least of
-them so far is the check's: by Bonferroni this holds whenever one stops, for any distribution (an alpha-spending
-schedule as of Lan and DeMets 1983, without their assumption of normal increments). It is then one p-value among those
-of all cells, which Holm's rule corrects.
+Looks. After round k of K the p-value is divided by the share of the error that is spent there, 1 / K; for "worse" the
+least of them so far is the check's: by Bonferroni this holds whenever one stops, for any distribution (an
+alpha-spending schedule as of Lan and DeMets 1983, without their assumption of normal increments). It is then one
+p-value among those of all cells, which Holm's rule corrects.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from bench.gate.arrays import Array
-from bench.gate.decide import ALPHA
+from bench.gate.decide import ALPHA, BETA
 from bench.gate.margins import LATENCY_MARGIN
-from bench.gate.signed_rank import centre, p_above, p_below
+from bench.gate.signed_rank import centre, p_above
 from bench.gate.verdicts import Check
 
 TOTAL = "total"
@@ -78,6 +80,7 @@ class Timed:
     looks: int = ROUNDS
     rounds: int = 0
     _pairs: list[Pair] = field(default_factory=list)
+    _centres: dict[str, list[float]] = field(default_factory=dict)
     _p_worse: dict[str, float] = field(default_factory=dict)
     _p_fine: dict[str, float] = field(default_factory=dict)
 
@@ -92,11 +95,11 @@ class Timed:
         self.rounds += 1
         self._pairs.extend(pairs)
         for stage in self._gated():
-            floor, ratios = self.floors[stage].after(self.rounds), self._ratios(stage)
-            worse = p_above(ratios, floor) * self.looks if math.isfinite(floor) else 1.0
-            fine = p_below(ratios, math.log1p(LATENCY_MARGIN) - floor) * self.looks if math.isfinite(floor) else 1.0
+            self._centres.setdefault(stage, []).append(centre(_ratios(pairs, stage))[0])
+            floor = self.floors[stage].after(self.rounds)
+            worse = p_above(_ratios(self._pairs, stage), floor) * self.looks if math.isfinite(floor) else 1.0
             self._p_worse[stage] = min(worse, self._p_worse.get(stage, 1.0))
-            self._p_fine[stage] = min(fine, self._p_fine.get(stage, 1.0))
+            self._p_fine[stage] = self._p_below_margin(stage) * self.looks
 
     def checks(self) -> list[Check]:
         """One check for each gated stage that this cell has."""
@@ -105,15 +108,27 @@ class Timed:
     def _gated(self) -> list[str]:
         return [stage for stage in GATED if self._pairs and all(stage in pair.base for pair in self._pairs)]
 
-    def _ratios(self, stage: str) -> Array:
-        pairs = [(pair.base.get(stage, 0.0), pair.head.get(stage, 0.0)) for pair in self._pairs]
-        return np.asarray([math.log(head / base) for base, head in pairs if base > 0 and head > 0], dtype=np.float64)
+    def _error(self, stage: str) -> float:
+        """The standard error of the mean of the rounds' centres."""
+        centres = np.asarray(self._centres[stage])
+        own = float(centres.std(ddof=1)) if len(centres) > 1 else 0.0
+        return max(self.floors[stage].spread, own) / math.sqrt(self.rounds)
+
+    def _p_below_margin(self, stage: str) -> float:
+        """One-sided p-value of "worse by the margin or more"."""
+        floor, error = self.floors[stage], self._error(stage)
+        room = math.log1p(LATENCY_MARGIN) - float(np.mean(self._centres[stage]))
+        if floor.rounds < 1:
+            return 1.0
+        if error == 0.0:
+            return 0.0 if room > 0 else 1.0
+        return float(stdtr(floor.rounds, -room / error))
 
     def _check(self, stage: str) -> Check:
-        floor = self.floors[stage].after(self.rounds)
-        value, low, high = centre(self._ratios(stage))
-        room = floor if math.isfinite(floor) else 0.0  # no floor is known yet: nothing is decided, see `more`
-        shown = [100 * math.expm1(x) for x in (value, low - room, high + room)]
+        value = float(np.mean(self._centres[stage]))
+        df = self.floors[stage].rounds
+        half = float(stdtrit(df, 0.975)) * self._error(stage) if df else 0.0  # nothing is decided then, see `more`
+        shown = [100 * math.expm1(x) for x in (value, value - half, value + half)]
         base, head = (float(np.median([side[stage] for side in sides])) for sides in self._sides())
         return Check(
             cell=self.cell,
@@ -132,8 +147,8 @@ class Timed:
             p_fine=self._p_fine[stage],
             beyond=value > math.log1p(LATENCY_MARGIN),
             n=len(self._pairs),
-            more=self._more(value, (high - low) / 2, floor),
-            note=self._stages() if stage == TOTAL and value > floor else "",
+            more=self._more(stage, value),
+            note=self._stages() if stage == TOTAL and value > self.floors[stage].after(self.rounds) else "",
         )
 
     def _sides(self) -> tuple[list[Mapping[str, float]], list[Mapping[str, float]]]:
@@ -147,14 +162,20 @@ class Timed:
         ordered = sorted(times.items(), key=lambda item: -item[1][0])
         return ", ".join(f"{name} {100 * (after / before - 1):+.1f} %" for name, (before, after) in ordered if before)
 
-    def _more(self, value: float, half: float, floor: float) -> str:
+    def _more(self, stage: str, value: float) -> str:
         """About how many more rounds would decide: widths shrink with the root of the number of rounds."""
-        margin = math.log1p(LATENCY_MARGIN)
-        distance = margin - value if value < margin else value
-        width = half * 1.5 + floor  # 1.5: looks and cells are corrected for, which the interval is not
-        if not math.isfinite(width):
+        margin, df = math.log1p(LATENCY_MARGIN), self.floors[stage].rounds
+        if df < 1:
             return "an A/A measurement of this machine (`bench gate --calibrate`)"
+        is_fine = value < margin
+        level = BETA / self.looks if is_fine else ALPHA / 2
+        width, distance = float(stdtrit(df, 1 - level)) * self._error(stage), margin - value if is_fine else value
         wanted = self.rounds * (width / max(distance, 1e-4)) ** 2
         if wanted > MOST_ROUNDS:
             return f"more than {MOST_ROUNDS} rounds, or a quieter machine,"
         return f"about {max(1, math.ceil(wanted - self.rounds)):,} more rounds"
+
+
+def _ratios(pairs: Sequence[Pair], stage: str) -> Array:
+    times = [(pair.base.get(stage, 0.0), pair.head.get(stage, 0.0)) for pair in pairs]
+    return np.asarray([math.log(head / base) for base, head in times if base > 0 and head > 0], dtype=np.float64)

@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 from scipy.stats import binomtest, mannwhitneyu
 
-from bench.gate.decide import ALPHA, decide, undecided
+from bench.gate.decide import ALPHA, BETA, decide, undecided
 from bench.gate.latency import DENOISER, ROUNDS, TOTAL, Floor, Pair, Timed
+from bench.gate.margins import LATENCY_MARGIN
 from bench.gate.noise import ROUNDS as NOISE_ROUNDS
 from bench.gate.noise import floors_of, ratios_of
 from bench.gate.signed_rank import p_above
@@ -23,7 +24,7 @@ IMAGES = 600
 CELLS = ("simulated/one", "simulated/two")
 SLOWER = 1.05
 BROKEN = 0.05
-MOST_ALARMS, LEAST_POWER = 0.01, 0.95
+MOST_ALARMS, LEAST_POWER, MOST_PASSED = 0.01, 0.95, BETA
 ALARMS = (Verdict.REGRESSION, Verdict.RECIPE_MISMATCH)
 
 Progress = Callable[[str], None]
@@ -111,6 +112,10 @@ def run(bank: FeatureBank, simulations: int, seed: int = 0, tell: Progress = lam
             f"denoiser {SLOWER - 1:.0%} slower", "caught",
             {"slower": {DENOISER: SLOWER}}, _slower_caught, ("at least", LEAST_POWER),
         ),
+        (
+            f"{LATENCY_MARGIN:.0%} slower, the margin", "passed",
+            {"slower": {TOTAL: 1 + LATENCY_MARGIN}}, _slower_passed, ("at most", MOST_PASSED),
+        ),
         (f"{BROKEN:.0%} of images broken", "caught by FD", {"broken": BROKEN}, _fd_caught, ("at least", LEAST_POWER)),
     )  # fmt: skip
     for place, (name, counted, planted, hit, wanted) in enumerate(worlds):
@@ -151,6 +156,12 @@ def _alarmed(result: Result) -> bool:
 
 def _slower_caught(result: Result) -> bool:
     return any(check.verdict is Verdict.REGRESSION and check.kind == "latency" for check in result.checks)
+
+
+def _slower_passed(result: Result) -> bool:
+    return any(
+        check.verdict is Verdict.PASS and check.cell == CELLS[0] and check.title == "latency" for check in result.checks
+    )
 
 
 def _fd_caught(result: Result) -> bool:

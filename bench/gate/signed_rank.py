@@ -51,11 +51,6 @@ def _upper_tails(n: int) -> Array:
     return tails
 
 
-def p_below(differences: Array, bound: float) -> float:
-    """One-sided p-value of "the centre of the differences is at least `bound`"."""
-    return p_above(-np.asarray(differences, dtype=np.float64), -bound)
-
-
 def centre(differences: Array, confidence: float = 0.95) -> tuple[float, float, float]:
     """The median of the means of all pairs of differences, and the ends of its interval.
 

@@ -14,7 +14,7 @@ PAIRS = 16
 """Visits to each side, a cell and round. Sixteen pairs give p-values down to 2e-5, which the correction over cells and
 looks leaves room for."""
 
-VISIT_S = 0.2
+VISIT_S = 0.15
 """About how long a visit lasts: long beside the clock and a context switch, short beside what drifts."""
 
 MOST_CALLS = 40

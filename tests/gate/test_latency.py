@@ -49,7 +49,7 @@ def test_a_stage_alone_is_seen() -> None:
 
 
 def test_a_noisy_machine_cannot_tell_and_says_what_would() -> None:
-    total = after(2, floor={TOTAL: Floor(0.01, 6), DENOISER: Floor(0.01, 6)})[0]
+    total = after(2, floor={TOTAL: Floor(0.02, 6), DENOISER: Floor(0.02, 6)})[0]
     assert total.verdict is Verdict.INCONCLUSIVE
     assert total.more.endswith("more rounds")
 

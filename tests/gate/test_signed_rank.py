@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu, wilcoxon
 
-from bench.gate.signed_rank import centre, p_above, p_below
+from bench.gate.signed_rank import centre, p_above
 
 
 @pytest.mark.parametrize("n", [5, 16, 48, 64, 90])
@@ -16,8 +16,6 @@ def test_p_values_are_scipys(n: int) -> None:
     for bound in (-0.3, 0.0, 0.4):
         expected = wilcoxon(data - bound, alternative="greater", **exact).pvalue
         assert p_above(data, bound) == pytest.approx(expected, rel=1e-9)
-        expected = wilcoxon(data - bound, alternative="less", **exact).pvalue
-        assert p_below(data, bound) == pytest.approx(expected, rel=1e-9)
 
 
 def test_nothing_is_no_evidence() -> None:
