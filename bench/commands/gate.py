@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 SIMULATIONS = 1000
 MAX_ROUNDS = 100
+ROUNDS = 7
+"""As `bench.gate.latency` has it, which takes a while to import."""
+
 MAX_CALIBRATION = 60
 
 EPILOG = """\
@@ -61,7 +64,7 @@ def add_parser(commands: Subparsers) -> None:
     add("--trial", default="", metavar="TEXT", help="with --real: only those whose name holds this")
     add_settings(parser)
     add("--only", choices=("quality", "latency"), help="look at one of the two (default: both)")
-    add("--rounds", type=int, default=5, metavar="N", help="most rounds of timing, 1 to 100 (default: 5)")
+    add("--rounds", type=int, default=ROUNDS, metavar="N", help=f"most rounds of timing, 1 to 100 (default: {ROUNDS})")
     add("--expect-better", action="store_true", help="let head be better than the same recipe can be")
     add("--out", type=Path, metavar="DIR", help="new, empty, or written by this command (default: runs/gate)")
     add("--summary", type=Path, metavar="FILE", help="append Markdown (default: $GITHUB_STEP_SUMMARY, if set)")
@@ -165,8 +168,10 @@ def _calibrate(args: argparse.Namespace) -> int:
     request.store.clear()
     calibrate(Side("base", ROOT), request, args.calibrate)
     for stage, floor in request.store.floors().items():
-        known = f"{100 * floor.after(1):.2f} % after 1 round, {100 * floor.after(5):.2f} % after 5"
-        sys.stdout.write(f"noise floor, {stage}: {known} ({floor.rounds} A/A rounds)\n")
+        spread = f"two sides of one code are {100 * floor.spread:.2f} % apart"
+        sys.stdout.write(
+            f"noise floor, {stage}: {spread} ({floor.values} measurements in {request.store.rounds} A/A rounds)\n"
+        )
     return 0
 
 

@@ -50,7 +50,7 @@ def benchmark_checks(base: Sequence[Path], head: Sequence[Path], floors: Mapping
         raise UsageError("the files share no benchmark")
     checks = []
     for name in shared:
-        timed = Timed(f"speed/{name.rpartition('::')[2]}", floors, looks=1)
+        timed = Timed(f"speed/{name.rpartition('::')[2]}", floors, most=1)
         pairs = zip(*sides, strict=True)
         timed.add([Pair({TOTAL: one[name]}, {TOTAL: other[name]}) for one, other in pairs])
         checks.extend(timed.checks())

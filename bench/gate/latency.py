@@ -1,18 +1,17 @@
-"""Latency, base against head, from rounds of visits made in turn; looked at after every round.
+"""Latency, base against head, from rounds of visits made in turn; looked at after some of the rounds.
 
 A round starts a fresh process of each side and visits them in turn; a pair is one visit to each, in an order drawn at
-random, and gives the logarithm of head's time over base's. What is tested is Wilcoxon's signed rank over all pairs.
+random, and gives the logarithm of head's time over base's. The centre of a round is that of its pairs (Hodges and
+Lehmann). Head is worse where two tests say so. Wilcoxon's signed rank over all pairs: a permutation test, which holds
+whatever drifts or spikes the machine has, but knows nothing of what makes two processes of one code differ. And
+Student's t of the rounds' centres, their spread being the noise floor: how far apart the two sides of A/A rounds were
+on this machine. Head is fine where the t-test says that it is worse by less than the margin.
 
-Two processes of the same code differ by a little that no number of pairs in one round averages out (where their memory
-lies, for one). How much is the noise floor: how far apart the two sides of an A/A measurement were on this machine,
-which only more rounds make smaller. The test for "worse" leaves the floor out. The test for "worse by less than the
-margin" takes the rounds for what is drawn: Student's t of their centres, with the spread of the floor or that of the
-rounds themselves, whichever is larger, and the floor's degrees of freedom. The minimum effect is the margin.
+One process in thirty is off by 5 % and more for as long as it lives. So nothing is decided before the third round; what
+is called worse must be so without its slowest round, and what is called fine without its fastest.
 
-Looks. After round k of K the p-value is divided by the share of the error that is spent there, 1 / K; for "worse" the
-least of them so far is the check's: by Bonferroni this holds whenever one stops, for any distribution (an
-alpha-spending schedule as of Lan and DeMets 1983, without their assumption of normal increments). It is then one
-p-value among those of all cells, which Holm's rule corrects.
+Looks. Each p-value is multiplied by the number of rounds after which one looks (Bonferroni), and is then one among
+those of all cells, which Holm's rule corrects. The minimum effect is the margin.
 """
 
 from __future__ import annotations
@@ -35,8 +34,11 @@ DENOISER = "denoiser"
 GATED = (TOTAL, DENOISER)
 """The stages whose time is gated; the others are shown where the total got slower."""
 
-ROUNDS = 5
+ROUNDS = 7
 """Most rounds of one gate."""
+
+FIRST_LOOK, NEXT_LOOK = 3, 2
+"""Rounds before the first look, where there may be as many, and between looks."""
 
 
 MOST_ROUNDS = 100
@@ -53,16 +55,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Floor:
-    """The noise floor of a machine: `spread` between the sides of A/A rounds, from `rounds` of them."""
+    """The noise floor of a machine: `spread` of the centres of A/A rounds, as a logarithm, from `values` of them."""
 
     spread: float
-    rounds: int
-
-    def after(self, rounds: int) -> float:
-        """The largest difference that `rounds` rounds of equal sides show, as a logarithm; but for ALPHA / 2."""
-        if self.rounds < 1:
-            return math.inf
-        return float(stdtrit(self.rounds, 1 - ALPHA / 2)) * self.spread / math.sqrt(rounds)
+    values: int
 
 
 @dataclass
@@ -72,12 +68,12 @@ class Timed:
     Args:
         cell: as it is shown, `shapes/add-1`.
         floors: the noise floor of each gated stage.
-        looks: most rounds there will be; the error is spent in equal parts over them.
+        most: rounds there will be at most; the error is spent in equal parts over the looks.
     """
 
     cell: str
     floors: Mapping[str, Floor]
-    looks: int = ROUNDS
+    most: int = ROUNDS
     rounds: int = 0
     _pairs: list[Pair] = field(default_factory=list)
     _centres: dict[str, list[float]] = field(default_factory=dict)
@@ -88,18 +84,15 @@ class Timed:
         """Take the pairs of one more round and look.
 
         Raises:
-            ValueError: beyond the number of looks that was settled before the first.
+            ValueError: beyond the number of rounds that was settled before the first.
         """
-        if self.rounds >= self.looks:
-            raise ValueError(f"{self.looks} looks were settled before the first; there cannot be one more")
+        if self.rounds >= self.most:
+            raise ValueError(f"{self.most} rounds were settled before the first; there cannot be one more")
         self.rounds += 1
         self._pairs.extend(pairs)
         for stage in self._gated():
             self._centres.setdefault(stage, []).append(centre(_ratios(pairs, stage))[0])
-            floor = self.floors[stage].after(self.rounds)
-            worse = p_above(_ratios(self._pairs, stage), floor) * self.looks if math.isfinite(floor) else 1.0
-            self._p_worse[stage] = min(worse, self._p_worse.get(stage, 1.0))
-            self._p_fine[stage] = self._p_below_margin(stage) * self.looks
+            self._p_worse[stage], self._p_fine[stage] = self._look(stage)
 
     def checks(self) -> list[Check]:
         """One check for each gated stage that this cell has."""
@@ -108,25 +101,38 @@ class Timed:
     def _gated(self) -> list[str]:
         return [stage for stage in GATED if self._pairs and all(stage in pair.base for pair in self._pairs)]
 
-    def _error(self, stage: str) -> float:
-        """The standard error of the mean of the rounds' centres."""
-        centres = np.asarray(self._centres[stage])
-        own = float(centres.std(ddof=1)) if len(centres) > 1 else 0.0
-        return max(self.floors[stage].spread, own) / math.sqrt(self.rounds)
+    @property
+    def _looks(self) -> tuple[int, ...]:
+        """The rounds after which one looks."""
+        return (*range(min(FIRST_LOOK, self.most), self.most, NEXT_LOOK), self.most)
 
-    def _p_below_margin(self, stage: str) -> float:
-        """One-sided p-value of "worse by the margin or more"."""
-        floor, error = self.floors[stage], self._error(stage)
-        room = math.log1p(LATENCY_MARGIN) - float(np.mean(self._centres[stage]))
-        if floor.rounds < 1:
-            return 1.0
+    def _look(self, stage: str) -> tuple[float, float]:
+        """p-values against "not worse" and "worse by the margin or more", corrected for the number of looks."""
+        if self.rounds not in self._looks or self.floors[stage].values < 1:
+            return 1.0, 1.0
+        looks, margin = len(self._looks), math.log1p(LATENCY_MARGIN)
+        slow, fast = self._without_extremes(stage)
+        worse = max(p_above(_ratios(self._pairs, stage), 0.0), self._p_value(stage, slow))
+        return min(1.0, looks * worse), min(1.0, looks * self._p_value(stage, margin - fast))
+
+    def _without_extremes(self, stage: str) -> tuple[float, float]:
+        """The mean of the rounds' centres without the slowest, and without the fastest; that of an only one."""
+        centres = sorted(self._centres[stage])
+        return float(np.mean(centres[:-1] or centres)), float(np.mean(centres[1:] or centres))
+
+    def _p_value(self, stage: str, distance: float) -> float:
+        """One-sided, of a mean of rounds that lies `distance` on the side where it should not: Student's t."""
+        error = self._error(stage)
         if error == 0.0:
-            return 0.0 if room > 0 else 1.0
-        return float(stdtr(floor.rounds, -room / error))
+            return 0.0 if distance > 0 else 1.0
+        return float(stdtr(self.floors[stage].values, -distance / error))
+
+    def _error(self, stage: str) -> float:
+        """The standard error of a mean of all rounds but one."""
+        return self.floors[stage].spread / math.sqrt(max(1, self.rounds - 1))
 
     def _check(self, stage: str) -> Check:
-        value = float(np.mean(self._centres[stage]))
-        df = self.floors[stage].rounds
+        value, df = float(np.mean(self._centres[stage])), self.floors[stage].values
         half = float(stdtrit(df, 0.975)) * self._error(stage) if df else 0.0  # nothing is decided then, see `more`
         shown = [100 * math.expm1(x) for x in (value, value - half, value + half)]
         base, head = (float(np.median([side[stage] for side in sides])) for sides in self._sides())
@@ -145,10 +151,10 @@ class Timed:
             relative=True,
             p_worse=self._p_worse[stage],
             p_fine=self._p_fine[stage],
-            beyond=value > math.log1p(LATENCY_MARGIN),
+            beyond=self._without_extremes(stage)[0] > math.log1p(LATENCY_MARGIN),
             n=len(self._pairs),
             more=self._more(stage, value),
-            note=self._stages() if stage == TOTAL and value > self.floors[stage].after(self.rounds) else "",
+            note=self._stages() if stage == TOTAL and value > half else "",
         )
 
     def _sides(self) -> tuple[list[Mapping[str, float]], list[Mapping[str, float]]]:
@@ -164,11 +170,11 @@ class Timed:
 
     def _more(self, stage: str, value: float) -> str:
         """About how many more rounds would decide: widths shrink with the root of the number of rounds."""
-        margin, df = math.log1p(LATENCY_MARGIN), self.floors[stage].rounds
+        margin, df = math.log1p(LATENCY_MARGIN), self.floors[stage].values
         if df < 1:
             return "an A/A measurement of this machine (`bench gate --calibrate`)"
         is_fine = value < margin
-        level = BETA / self.looks if is_fine else ALPHA / 2
+        level = BETA / len(self._looks) if is_fine else ALPHA / 2
         width, distance = float(stdtrit(df, 1 - level)) * self._error(stage), margin - value if is_fine else value
         wanted = self.rounds * (width / max(distance, 1e-4)) ** 2
         if wanted > MOST_ROUNDS:

@@ -25,11 +25,14 @@ from bench.gate.latency import GATED, Floor, Pair
 from bench.gate.signed_rank import centre
 from bench.machine import machine_facts
 
-ROUNDS = 6
+ROUNDS = 10
 """A/A rounds of a first calibration."""
 
 KEPT = 60
 """Rounds that are kept."""
+
+_TO_SPREAD = 1 / 0.6745
+"""A standard deviation in median sizes of what is normally distributed about zero."""
 
 CACHE_VARIABLE = "FEWSTEP_CACHE"
 
@@ -41,8 +44,13 @@ class NoiseStore:
     path: Path
 
     def floors(self) -> dict[str, Floor]:
-        """The floor of each gated stage; of no rounds where nothing is stored, or what is stored is damaged."""
+        """The floor of each gated stage; of no values where nothing is stored, or what is stored is damaged."""
         return floors_of(self._rounds())
+
+    @property
+    def rounds(self) -> int:
+        """How many A/A rounds are kept."""
+        return len(self._rounds())
 
     def clear(self) -> None:
         """Forget all rounds."""
@@ -76,12 +84,15 @@ def ratios_of(cells: Sequence[Sequence[Pair]]) -> dict[str, list[float]]:
 
 
 def floors_of(rounds: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, Floor]:
-    """The root mean square of the ratios by stage, over cells and rounds; what counts as independent is a round."""
+    """The spread of the ratios by stage, over cells and rounds.
+
+    It is that of ordinary rounds (median size, scaled as for a normal distribution): an odd one is told by the others
+    of its gate, and must not blind all gates to come.
+    """
     found = {}
     for stage in GATED:
-        squares = [float(np.mean(np.square(item[stage]))) for item in rounds if item.get(stage)]
-        spread = math.sqrt(float(np.mean(squares))) if squares else math.inf
-        found[stage] = Floor(spread, len(squares))
+        sizes = np.abs([value for item in rounds for value in item.get(stage, ())])
+        found[stage] = Floor(_TO_SPREAD * float(np.median(sizes)) if len(sizes) else math.inf, len(sizes))
     return found
 
 

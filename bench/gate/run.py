@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.gate.decide import decide, undecided
-from bench.gate.latency import GATED, ROUNDS, Floor, Pair, Timed
+from bench.gate.latency import ROUNDS, Floor, Pair, Timed
 from bench.gate.noise import ROUNDS as NOISE_ROUNDS
 from bench.gate.noise import NoiseStore
 from bench.gate.records import record_checks, reported_latencies
@@ -117,7 +117,7 @@ class _Timing:
         """The decided checks of quality and latency, after as many rounds as it took."""
         request = self._request
         try:
-            if (missing := request.noise_rounds - self._known_rounds()) > 0:
+            if (missing := request.noise_rounds - request.store.rounds) > 0:
                 calibrate(self._base, request, missing)
             self.floors = request.store.floors()
             while True:
@@ -132,10 +132,6 @@ class _Timing:
             return decide(
                 [*checks, *self._checks(), settled(request.settings.suite, "latency", verdict, str(error), title=title)]
             )
-
-    def _known_rounds(self) -> int:
-        floors = self._request.store.floors()
-        return min(floors[stage].rounds for stage in GATED)
 
     def _add(self, found: Rounds) -> None:
         self.rounds += 1

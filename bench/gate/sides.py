@@ -114,19 +114,23 @@ class Visitor:
             self.process.stdout.close()
 
     def ready(self) -> dict[int, float]:
-        """Wait until it has loaded and warmed up: {cell: seconds of a call}, unsupported cells left out."""
-        return {int(cell): float(seconds) for cell, seconds in self._answer()["ready"].items()}
+        """Wait until it has loaded, then warm up: {cell: seconds of a call}, unsupported cells left out."""
+        self._answer()
+        return {int(cell): float(seconds) for cell, seconds in self._ask({"warm_up": True})["ready"].items()}
 
     def visit(self, cell: int, calls: int) -> Mapping[str, float]:
         """{stage: seconds} of `calls` calls (their lower quartile) of cell number `cell`, `total` among the stages."""
+        found = self._ask({"cell": cell, "calls": calls})
+        return {TOTAL: float(found["total"]), **{name: float(value) for name, value in found["stages"].items()}}
+
+    def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(json.dumps({"cell": cell, "calls": calls}) + "\n")
+            self.process.stdin.write(json.dumps(question) + "\n")
             self.process.stdin.flush()
         except OSError as error:
             raise self._ended() from error
-        found = self._answer()
-        return {TOTAL: float(found["total"]), **{name: float(value) for name, value in found["stages"].items()}}
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None

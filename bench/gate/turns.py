@@ -25,8 +25,8 @@ def one_round(
 ) -> dict[tuple[str, int], list[Pair]]:
     """{(method, steps): pairs} of one round; cells that a side does not support are left out.
 
-    One process starts after the other, as two that load at once take longer than both in turn; then one works while
-    the other waits. In each pair it is drawn which goes first.
+    Both processes load at once; from then on one works while the other waits, as threads of two that warm up at once
+    keep each other waiting. In each pair it is drawn which goes first.
 
     Raises:
         SideEndedError: where a side fails.
@@ -34,12 +34,9 @@ def one_round(
     with ExitStack() as stack:
         order = [base, head]
         rng.shuffle(order)  # of starting, so that neither side always finds the warmer cache
-        started: dict[str, Visitor] = {}
-        ready = []
-        for side in order:
-            started[side.name] = stack.enter_context(side.visitor(settings, logs / f"{side.name}.txt"))
-            ready.append(started[side.name].ready())
+        started = {side.name: stack.enter_context(side.visitor(settings, logs / f"{side.name}.txt")) for side in order}
         sides = (started[base.name], started[head.name])
+        ready = [started[side.name].ready() for side in order]
         found = {}
         for index, cell in enumerate(settings.cells):
             if all(index in seconds for seconds in ready):

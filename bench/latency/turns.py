@@ -2,9 +2,10 @@
 
     python -P turns.py '{"tree": ..., "cells": [["add", 1]], "suite": "shapes", ...}'
 
-It says {"ready": {cell: seconds of a call}} when it has loaded and warmed up, reads a line {"cell": 0, "calls": 8} and
-answers {"total": seconds, "stages": {stage: seconds}}, lower quartiles of the calls, until its input ends. Of the tree
-it uses little, so that an older commit can be asked too. What libraries print goes to stderr.
+It says {"loaded": true} when it has loaded. To a line {"warm_up": true} it answers {"ready": {cell: seconds of a call}}
+when it has warmed up, and to {"cell": 0, "calls": 8} {"total": seconds, "stages": {stage: seconds}}, lower quartiles of
+the calls, until its input ends. Of the tree it uses little, so that an older commit can be asked too. What libraries
+print goes to stderr.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def main() -> None:
     config = json.loads(sys.argv[1])
     _check_tree(Path(config["tree"]))
     cells = _Cells(config)
-    _say(answers, {"ready": cells.ready()})
+    _say(answers, {"loaded": True})
     for line in sys.stdin:
         asked = json.loads(line)
-        _say(answers, cells.visit(int(asked["cell"]), int(asked["calls"])))
+        warm_up = asked.get("warm_up", False)
+        _say(answers, {"ready": cells.ready()} if warm_up else cells.visit(int(asked["cell"]), int(asked["calls"])))
 
 
 class _Cells:

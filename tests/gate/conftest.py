@@ -21,8 +21,11 @@ config = json.loads(sys.argv[1])
 about = json.loads((Path(config["tree"]) / "about.json").read_text())
 if about["seconds"] is None:
     sys.exit("it cannot be loaded")
-print(json.dumps({"ready": {str(k): about["seconds"] for k in range(len(config["cells"]))}}), flush=True)
+print(json.dumps({"loaded": True}), flush=True)
 for line in sys.stdin:
+    if "warm_up" in json.loads(line):
+        print(json.dumps({"ready": {str(k): about["seconds"] for k in range(len(config["cells"]))}}), flush=True)
+        continue
     total = about["seconds"] * random.gauss(1, 0.002)
     print(json.dumps({"total": total, "stages": {"denoiser": total / 2, "decoder": total / 4}}), flush=True)
 """
