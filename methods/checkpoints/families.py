@@ -84,6 +84,10 @@ FAMILIES: Mapping[str, Family] = {
             "qwen", "Qwen-Image", "QwenImagePipeline", ("QwenImagePipeline",), "transformer", ("text_encoder",), 1328,
             gives_sigmas=True,
         ),
+        Family(
+            "gan", "StyleGAN-T", "GanPipeline", ("GanPipeline",), "style_generator", ("text_encoder", "text_encoder_2"),
+            512, libraries=("diffusers", "transformers", "methods.gan.generator"),
+        ),
     )
 }  # fmt: skip
 """The families that `--family` takes. `shapes`, the embedded suite's own, has the architecture of "sdxl"."""

@@ -59,4 +59,18 @@ GUIDANCE_DISTILLATION = replace(
     unverified=("guidance_range",),
 )  # fmt: skip
 
-ROWS = (UFOGEN, CFG_AWARE, GUIDANCE_DISTILLATION)
+GAN = replace(
+    UFOGEN,
+    method="gan",
+    family="gan",
+    kind="pipeline",
+    recipe=Recipe("none", {}, allowed_steps=(1, 1), height=512, width=512, guidance_range=NO_GUIDANCE_AT_ALL),
+    steps=(1,),
+    title="StyleGAN-T++",
+    paper="Adversarial Diffusion Distillation",
+    arxiv="2311.17042",
+    source="arXiv 2311.17042, table 2; no weights were found on the hub",
+    note="No public weights: `bench train gan` makes a small one, in the embedded suite.",
+    unverified=(),
+)
+ROWS = (UFOGEN, CFG_AWARE, GUIDANCE_DISTILLATION, GAN)

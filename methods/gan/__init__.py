@@ -14,7 +14,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from methods.checkpoints.families import Family
+from methods.checkpoints.families import FAMILIES
 from methods.diffusion.noise import generators
 from methods.errors import WeightsError
 from methods.gan.pipeline import GanPipeline
@@ -23,10 +23,8 @@ from methods.pipelines import load_pipeline, read_recipe
 from methods.sampling import PipelineMethod
 
 PSI = "truncation_psi"
-FAMILY = Family(
-    "gan", "StyleGAN-T", "GanPipeline", ("GanPipeline",), "style_generator", ("text_encoder", "text_encoder_2"), 32,
-    libraries=("diffusers", "transformers", "methods.gan.generator"),
-)  # fmt: skip
+FAMILY = replace(FAMILIES["gan"], size=32)
+"""The embedded suite's."""
 
 
 class StyleGAN(PipelineMethod):
