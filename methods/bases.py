@@ -50,7 +50,8 @@ class Bases:
     def keep(self, pipe: Any, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         """Hold `pipe`, just loaded from `folder`."""
         self.loads += 1
-        self._held = _Held(_key(folder, device, dtype), pipe, pipe.scheduler, dict(pipe.vae.config), folder)
+        scheduler = getattr(pipe, "scheduler", None)  # a GAN has none
+        self._held = _Held(_key(folder, device, dtype), pipe, scheduler, dict(pipe.vae.config), folder)
 
     def let_go(self, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         """Free what is held, unless it is the pipeline of `folder`."""
@@ -75,7 +76,8 @@ def _restore(held: _Held) -> bool:
     False where a tensor that was touched is not found in the files.
     """
     pipe = held.pipe
-    pipe.scheduler = held.scheduler
+    if held.scheduler is not None:
+        pipe.scheduler = held.scheduler
     pipe.vae.register_to_config(**held.vae_config)
     nn.Module.to(pipe.vae, held.key[2])  # to float32 and back changes no value; diffusers' own warns
     if not held.touched:

@@ -15,9 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bench import runner
+from bench.cli import main
+from bench.record import read_records
 from bench.suites.shapes.generator.networks import POOLED_WIDTH, TEXT_WIDTHS, make_style_generator, make_vae
 from bench.suites.shapes.training.eye import SMALL, make_eye
 from methods.adversarial.features import FrozenFeatures
+from methods.bases import Bases
 from methods.distill.loop import train
 from methods.errors import WeightsError
 from methods.gan import StyleGAN
@@ -25,6 +29,7 @@ from methods.gan.generator import ModulatedConv, ResidualBlock, StyleGenerator, 
 from methods.gan.objective import GanObjective
 from methods.gan.recipe import GanRecipe
 from methods.interface import Recipe, SampleRequest
+from methods.loading import Loading, loading
 from methods.recipes import write_recipe
 from tests.training.test_add_mixture import BATCH, CENTRES, MODES, RADIUS, SPREAD, PlaneFeatures, batches, data, w2
 from tests.training.tiny_add import PixelVae, draws, gradient_norm, latent_batch
@@ -224,3 +229,23 @@ def test_another_kind_of_pipeline_and_code_from_elsewhere_are_refused(
         loaded(folder)
     asked = SampleRequest(prompts=("a red circle",), seeds=(0,), num_inference_steps=1, height=64, width=64)
     assert loaded(tiny_gan).unsupported(asked) == "64 x 64 pixels; this generator makes 32 x 32 alone"
+
+
+def test_it_is_held_as_other_pipelines_are(tiny_gan: Path) -> None:
+    asked = SampleRequest(prompts=("a red circle",), seeds=(0,), num_inference_steps=1)
+    alone, bases = loaded(tiny_gan).sample(asked), Bases()
+    with loading(Loading(bases=bases)):
+        assert torch.equal(loaded(tiny_gan).sample(asked), alone)
+        assert torch.equal(loaded(tiny_gan).sample(asked), alone)
+    assert bases.loads == 1
+
+
+def test_it_is_run_as_other_methods_are(tiny_gan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "TIMED_PROMPTS", 1)
+    options = ["--steps", "1", "--limit", "4", "--device", "cpu", "--metrics", "clip-shapes", "--out", str(tmp_path)]
+    assert main(["run", "--methods", "gan", "--weights", f"gan={tiny_gan}", *options]) == 0
+    (record,) = read_records(tmp_path / "records")
+    assert record.status == "ok"
+    nfe = record.quantity("nfe")
+    assert nfe is not None
+    assert nfe.value == 1
