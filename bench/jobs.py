@@ -17,8 +17,6 @@ from bench.plan import Plan
 from bench.progress import cell_title
 from bench.record import Cell
 
-MAX_JOBS = 64
-
 Tell = Callable[[str], None]
 Worker = Callable[[Cell], str | None]
 

@@ -22,6 +22,7 @@ from methods.names import NameTable
 MAX_SEED = 2**31 - 1
 MAX_BATCH_SIZE = 1024
 MAX_IMAGES_PER_PROMPT = 32
+MAX_JOBS = 64
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "float16", "bfloat16")
 

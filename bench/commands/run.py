@@ -13,7 +13,6 @@ from bench import options
 from bench.cli_parser import Subparsers, add_command
 from bench.errors import FewstepError
 from bench.following import row_of, row_weights
-from bench.jobs import MAX_JOBS, sample_in_jobs
 from bench.lock import FolderLock
 from bench.options import MAX_GUIDANCE, MAX_STEPS
 from bench.plan import (
@@ -21,6 +20,7 @@ from bench.plan import (
     DTYPES,
     MAX_BATCH_SIZE,
     MAX_IMAGES_PER_PROMPT,
+    MAX_JOBS,
     MAX_SEED,
     Plan,
     RunRequest,
@@ -177,6 +177,7 @@ def _measure(plan: Plan, resume: Resume, jobs: int) -> Mapping[Cell, Record]:
 
 def _sampled(plan: Plan, resume: Resume, jobs: int) -> Plan:
     """`plan`, once the images of its pending cells are there as far as jobs could sample them."""
+    from bench.jobs import sample_in_jobs
     from bench.runner import discard
 
     if plan.force:

@@ -77,8 +77,6 @@ class Timed:
     rounds: int = 0
     _pairs: list[Pair] = field(default_factory=list)
     _centres: dict[str, list[float]] = field(default_factory=dict)
-    _p_worse: dict[str, float] = field(default_factory=dict)
-    _p_fine: dict[str, float] = field(default_factory=dict)
 
     def add(self, pairs: Sequence[Pair]) -> None:
         """Take the pairs of one more round and look.
@@ -91,8 +89,7 @@ class Timed:
         self.rounds += 1
         self._pairs.extend(pairs)
         for stage in self._gated():
-            self._centres.setdefault(stage, []).append(centre(_ratios(pairs, stage))[0])
-            self._p_worse[stage], self._p_fine[stage] = self._look(stage)
+            self._centres.setdefault(stage, []).append(centre(log_ratios(pairs, stage))[0])
 
     def checks(self) -> list[Check]:
         """One check for each gated stage that this cell has."""
@@ -112,7 +109,7 @@ class Timed:
             return 1.0, 1.0
         looks, margin = len(self._looks), math.log1p(LATENCY_MARGIN)
         slow, fast = self._without_extremes(stage)
-        worse = max(p_above(_ratios(self._pairs, stage), 0.0), self._p_value(stage, slow))
+        worse = max(p_above(log_ratios(self._pairs, stage), 0.0), self._p_value(stage, slow))
         return min(1.0, looks * worse), min(1.0, looks * self._p_value(stage, margin - fast))
 
     def _without_extremes(self, stage: str) -> tuple[float, float]:
@@ -132,6 +129,7 @@ class Timed:
         return self.floors[stage].spread / math.sqrt(max(1, self.rounds - 1))
 
     def _check(self, stage: str) -> Check:
+        p_worse, p_fine = self._look(stage)
         value, df = float(np.mean(self._centres[stage])), self.floors[stage].values
         half = float(stdtrit(df, 0.975)) * self._error(stage) if df else 0.0  # nothing is decided then, see `more`
         shown = [100 * math.expm1(x) for x in (value, value - half, value + half)]
@@ -149,8 +147,8 @@ class Timed:
             base=1000 * base,
             head=1000 * head,
             relative=True,
-            p_worse=self._p_worse[stage],
-            p_fine=self._p_fine[stage],
+            p_worse=p_worse,
+            p_fine=p_fine,
             beyond=self._without_extremes(stage)[0] > math.log1p(LATENCY_MARGIN),
             n=len(self._pairs),
             more=self._more(stage, value),
@@ -182,6 +180,7 @@ class Timed:
         return f"about {max(1, math.ceil(wanted - self.rounds)):,} more rounds"
 
 
-def _ratios(pairs: Sequence[Pair], stage: str) -> Array:
+def log_ratios(pairs: Sequence[Pair], stage: str) -> Array:
+    """Logarithms of head's time over base's, of the pairs in which both sides have one."""
     times = [(pair.base.get(stage, 0.0), pair.head.get(stage, 0.0)) for pair in pairs]
     return np.asarray([math.log(head / base) for base, head in times if base > 0 and head > 0], dtype=np.float64)

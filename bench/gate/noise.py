@@ -21,7 +21,7 @@ from platformdirs import user_cache_path
 
 from bench.errors import FewstepError
 from bench.folder import write_json
-from bench.gate.latency import GATED, Floor, Pair
+from bench.gate.latency import GATED, Floor, Pair, log_ratios
 from bench.gate.signed_rank import centre
 from bench.machine import machine_facts
 
@@ -112,6 +112,5 @@ def store_for(device: str, threads: int | None = None) -> NoiseStore:
 
 
 def _ratio(pairs: Sequence[Pair], stage: str) -> float | None:
-    known = [(pair.base[stage], pair.head[stage]) for pair in pairs if stage in pair.base and stage in pair.head]
-    ratios = [math.log(head / base) for base, head in known if base > 0 and head > 0]
-    return centre(np.asarray(ratios))[0] if ratios else None
+    ratios = log_ratios(pairs, stage)
+    return centre(ratios)[0] if len(ratios) else None
