@@ -28,6 +28,7 @@ from methods.add.distillation import distillation_weight, teacher_target, weight
 from methods.add.inputs import student_input, student_timesteps
 from methods.add.recipe import AddRecipe
 from methods.adversarial.augment import augment
+from methods.adversarial.conditions import POOLED, text_condition
 from methods.adversarial.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
 from methods.adversarial.features import FrozenFeatures
 from methods.distill.denoiser import Condition, Denoiser
@@ -44,7 +45,8 @@ class _Played:
 
 
 class AddObjective(Objective):
-    """Batches hold scaled "latents" (N, C, H, W), "pixels" (N, 3, H, W) in -1..1 of the same images, "condition".
+    """Batches hold scaled "latents" (N, C, H, W), "pixels" (N, 3, H, W) in -1..1 of the same images, "condition", and,
+    where the recipe names a caption encoder of its own, "caption" (N, D).
 
     Args:
         student: Trained; starts from the teacher's weights.
@@ -54,9 +56,11 @@ class AddObjective(Objective):
         recipe: Every choice.
         negative: One condition (of length 1) that "nfsd" pushes away from; None is the null condition, with which its
             domain term is nothing at `recipe.negative_below` and above.
+        caption_width: D of the batches' "caption".
 
     Raises:
-        ValueError: where a noise-predicting student would have to see zero terminal SNR, or a timestep is too large.
+        ValueError: where a noise-predicting student would have to see zero terminal SNR, or a timestep is too large, or
+            the width of a caption encoder is not given.
     """
 
     def __init__(
@@ -67,11 +71,12 @@ class AddObjective(Objective):
         features: FrozenFeatures,
         recipe: AddRecipe,
         negative: Condition | None = None,
+        caption_width: int | None = None,
     ) -> None:
         self.student, self.teacher, self.vae, self.features, self.recipe = student, teacher, vae, features, recipe
         self.negative = negative
         _check_timesteps(student, recipe)
-        self.discriminator = make_discriminator(student.unet.config, features, recipe)
+        self.discriminator = make_discriminator(student.unet.config, features, recipe, caption_width)
         self._played: _Played | None = None
         self._leading = recipe.discriminator_lead > 0
 
@@ -147,23 +152,36 @@ class AddObjective(Objective):
         return pixels
 
     def _conditions(self, batch: Batch) -> Tensor:
-        """c_text and c_img: the pooled text embedding and the real image's class token, normalised each, (N, D)."""
-        pooled: Tensor = batch["condition"].pooled
-        parts = [pooled[:, :0]]
+        """c_text and c_img: the caption's embedding and the real image's class token, normalised each, (N, D)."""
+        pixels: Tensor = batch["pixels"]
+        parts = [pixels.new_empty(len(pixels), 0)]
         if self.recipe.condition_text:
-            parts.append(F.layer_norm(pooled, pooled.shape[1:]))
+            parts.append(text_condition(batch, self.recipe.caption_encoder))
         if self.recipe.condition_image:
             with torch.no_grad():
-                _, image = self.features(batch["pixels"])
+                _, image = self.features(pixels)
             parts.append(F.layer_norm(image, image.shape[1:]))
         return torch.cat(parts, dim=1)
 
 
-def make_discriminator(unet_config: Any, features: FrozenFeatures, recipe: AddRecipe) -> Discriminator:
-    """The heads for a student with `unet_config`: one a depth of `features`, conditioned as `recipe` says."""
-    pooled = int(unet_config.projection_class_embeddings_input_dim) - 6 * int(unet_config.addition_time_embed_dim)
-    condition_width = pooled * recipe.condition_text + features.width * recipe.condition_image
+def make_discriminator(
+    unet_config: Any, features: FrozenFeatures, recipe: AddRecipe, caption_width: int | None = None
+) -> Discriminator:
+    """The heads for a student with `unet_config`: one a depth of `features`, conditioned as `recipe` says.
+
+    Raises:
+        ValueError: where the recipe names a caption encoder and `caption_width`, of its embeddings, is not given.
+    """
+    if recipe.caption_encoder != POOLED and caption_width is None:
+        raise ValueError(f"caption_encoder {recipe.caption_encoder!r} needs caption_width, that of its embeddings")
+    text = caption_width if recipe.caption_encoder != POOLED else _pooled_width(unet_config)
+    condition_width = (text or 0) * recipe.condition_text + features.width * recipe.condition_image
     return Discriminator(len(features.depths), features.width, condition_width, recipe.head_norm)
+
+
+def _pooled_width(unet_config: Any) -> int:
+    """Of the pooled embedding that a UNet of SDXL's kind reads beside six numbers of time."""
+    return int(unet_config.projection_class_embeddings_input_dim) - 6 * int(unet_config.addition_time_embed_dim)
 
 
 def _check_timesteps(student: Denoiser, recipe: AddRecipe) -> None:

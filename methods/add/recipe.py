@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from methods.adversarial.augment import Augmentation
+from methods.adversarial.conditions import POOLED
 from methods.adversarial.discriminator import HeadNorm
 from methods.distill.loop import TrainConfig
 
@@ -29,6 +30,9 @@ class AddRecipe:
             w(t); "nfsd" the same c(t) with the noise estimate of arXiv 2310.17590 (see `methods.add.distillation`).
         features: the feature network by name; "dinov2-small" is the paper's, the shapes suite has eyes of its own.
         condition_text, condition_image: c_text and c_img of the projection; each can be switched off (its table 1b).
+        caption_encoder: what embeds the caption for c_text, CLIP ViT-g/14 in the paper. "pooled" is the student's own
+            pooled embedding, which SDXL has from a CLIP; another name is that of an encoder whose embeddings the
+            batches carry (`methods.adversarial.conditions`).
         teacher_steps: consecutive denoising steps of the teacher; it finds one sufficient.
         augmentation: of real and fake images before the features, as StyleGAN-T does; the paper follows its procedure.
 
@@ -73,6 +77,7 @@ class AddRecipe:
     features: str = "dinov2-small"
     condition_text: bool = True
     condition_image: bool = True
+    caption_encoder: str = POOLED
     teacher_steps: int = 1
     augmentation: tuple[Augmentation, ...] = get_args(Augmentation)
 

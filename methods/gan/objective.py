@@ -7,6 +7,7 @@ arXiv 2311.17042, took over and gave R1 on the input features of each head (its 
     G(z, c_text)     generator, then the frozen decoder
     F, D_phi,k       features, discriminator
     gamma            recipe.r1_gamma
+    L_CLIP           methods.gan.guidance, weighted by recipe.clip_weight
 
 No teacher and no noise level: the generator never sees an image, and the discriminator never sees noise. The generator
 comes first in a step, and the discriminator learns from the same features of the same fakes.
@@ -18,16 +19,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from methods.adversarial.augment import augment
+from methods.adversarial.conditions import text_condition
 from methods.adversarial.discriminator import Discriminator, hinge_discriminator, hinge_generator, r1_penalty
 from methods.adversarial.features import FrozenFeatures
 from methods.distill.draws import Draws
 from methods.distill.objective import Batch, Objective
 from methods.gan.generator import caption_vector
+from methods.gan.guidance import ClipGuide, squared_angle
 from methods.gan.recipe import GanRecipe
 
 
@@ -40,15 +42,20 @@ class _Played:
 
 
 class GanObjective(Objective):
-    """Batches hold "pixels" (N, 3, H, W) in -1..1, and the "condition" of each.
+    """Batches hold "pixels" (N, 3, H, W) in -1..1, the "condition" of each, and "caption" (N, D) for a guide or
+    where the recipe names a caption encoder of its own.
 
     Args:
         generator: Trained; called as (z, text), gives scaled latents. `StyleGenerator`, from random weights.
         z_width: Numbers of z.
         vae: Frozen; its decoder takes latents to pixels.
         features: What the discriminator's heads read.
-        pooled_width: Of the pooled embedding of a caption.
+        text_width: Of c_text: the pooled embedding, or what the recipe's caption encoder makes of a caption.
         recipe: Every choice.
+        guide: Of CLIP guidance; it shares its embedding with the batches' "caption", of unit length.
+
+    Raises:
+        ValueError: where the recipe weighs CLIP guidance and there is no guide.
     """
 
     def __init__(
@@ -57,12 +64,15 @@ class GanObjective(Objective):
         z_width: int,
         vae: AutoencoderKL,
         features: FrozenFeatures,
-        pooled_width: int,
+        text_width: int,
         recipe: GanRecipe,
+        guide: ClipGuide | None = None,
     ) -> None:
+        if recipe.clip_weight and guide is None:
+            raise ValueError(f"clip_weight {recipe.clip_weight} needs a guide; give one, or set clip_weight to 0")
         self.generator, self.z_width, self.vae = generator, z_width, vae
-        self.features, self.recipe = features, recipe
-        condition_width = pooled_width * recipe.condition_text
+        self.features, self.recipe, self.guide = features, recipe, guide
+        condition_width = text_width * recipe.condition_text
         self.discriminator = Discriminator(len(features.depths), features.width, condition_width, recipe.head_norm)
         self._played: _Played | None = None
 
@@ -80,7 +90,10 @@ class GanObjective(Objective):
         tokens, _ = self.features(augment(fake, draws, self.recipe.augmentation))
         conditions = self._conditions(batch)
         self._played = _Played([depth.detach() for depth in tokens], conditions)
-        return {"adversarial": hinge_generator(self.discriminator(tokens, conditions))}
+        losses = {"adversarial": hinge_generator(self.discriminator(tokens, conditions))}
+        if self.guide is not None:
+            losses["clip"] = self.recipe.clip_weight * squared_angle(self.guide(fake), batch["caption"])
+        return losses
 
     def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         if self._played is None:
@@ -102,6 +115,8 @@ class GanObjective(Objective):
         return pixels
 
     def _conditions(self, batch: Batch) -> Tensor:
-        """c_text, normalised, (N, P); (N, 0) where it is switched off."""
-        pooled: Tensor = batch["condition"].pooled
-        return F.layer_norm(pooled, pooled.shape[1:]) if self.recipe.condition_text else pooled[:, :0]
+        """c_text (N, P); (N, 0) where it is switched off."""
+        if self.recipe.condition_text:
+            return text_condition(batch, self.recipe.caption_encoder)
+        pixels: Tensor = batch["pixels"]
+        return pixels.new_empty(len(pixels), 0)

@@ -67,6 +67,18 @@ def test_features_and_decoder_stay_in_eval_mode(add: AddObjective) -> None:
     assert add.decode(latent_batch(2)["latents"]).shape == (2, 3, 32, 32)
 
 
+def test_a_caption_encoder_of_its_own_takes_the_place_of_the_pooled_embedding() -> None:
+    add = make_add(AddRecipe(condition_image=False, caption_encoder="eye-clip"), caption_width=16)
+    batch = {**latent_batch(), "caption": torch.randn(8, 16, generator=torch.Generator().manual_seed(6))}
+    other_pooled = {**batch, "condition": replace(batch["condition"], pooled=batch["condition"].pooled.flip(0))}
+    other_caption = {**batch, "caption": batch["caption"].flip(0)}
+    assert add._conditions(batch).shape == (8, 16)
+    assert torch.equal(add._conditions(other_pooled), add._conditions(batch))
+    assert not torch.allclose(add._conditions(other_caption), add._conditions(batch))
+    with pytest.raises(ValueError, match="caption_encoder 'eye-clip' needs caption_width"):
+        make_add(AddRecipe(caption_encoder="eye-clip"))
+
+
 @pytest.mark.parametrize(("text", "image"), [(True, True), (True, False), (False, True), (False, False)])
 def test_each_condition_can_be_switched_off(text: bool, image: bool) -> None:
     add = make_add(AddRecipe(condition_text=text, condition_image=image))

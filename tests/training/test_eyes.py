@@ -19,9 +19,18 @@ from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training import command
 from bench.suites.shapes.training.eye import LARGE, SMALL, EyeSize, make_eye
+from bench.suites.shapes.training.eye_clip import CaptionObjective
 from bench.suites.shapes.training.eye_dino import DinoObjective, DinoRecipe, agreement_loss, view
-from bench.suites.shapes.training.eyes import EYES, eye_trainer, load_features, objective_for
+from bench.suites.shapes.training.eyes import (
+    EYES,
+    eye_trainer,
+    load_caption_encoder,
+    load_features,
+    load_guide,
+    objective_for,
+)
 from bench.suites.shapes.training.stages import tokenizer
+from bench.suites.shapes.training.vae import to_unit_range
 from bench.training.workshop import Workshop
 from methods.distill.loop import Log, TrainConfig, train
 from methods.distill.objective import Objective
@@ -155,5 +164,22 @@ def test_a_trained_eye_is_read_back(shop: Workshop, monkeypatch: pytest.MonkeyPa
         features = load_features(shop, name)
         tokens, _ = features(torch.zeros(1, 3, 32, 32))
         assert [t.shape for t in tokens] == [(1, 24, 64)] * 5
+    guide, encoder = load_guide(shop, "eye-clip"), load_caption_encoder(shop, "eye-clip")
+    assert encoder is not None
+    assert encoder.width == 64
+    read = batch(shop)
+    with torch.no_grad():
+        cosines = encoder(read["tokens"]) @ guide(to_unit_range(read["images"])).T
+        trained = objective_for(shop, "eye-clip", make_eye(TINY))
+        assert isinstance(trained, CaptionObjective)
+        trained.network["eye"].load_state_dict(guide.features.vit.state_dict())
+        trained.network["text"].load_state_dict(encoder.tower.state_dict())
+        trained.network["image_projection"].load_state_dict(guide.projection.state_dict())
+        learned = trained._similarity(read) * 0.07  # its scale as it starts
+    assert torch.allclose(cosines, learned, atol=1e-5)
+    assert float(cosines.std()) > 1e-4
+    with pytest.raises(UsageError, match="'eye-dino' is no eye that learns from captions; those are eye-clip"):
+        load_guide(shop, "eye-dino")
+    assert load_caption_encoder(shop, "pooled") is None
     with pytest.raises(UsageError, match="unknown feature network 'eye-dyno'"):
         load_features(shop, "eye-dyno")

@@ -26,6 +26,7 @@ from methods.distill.loop import train
 from methods.errors import WeightsError
 from methods.gan import StyleGAN
 from methods.gan.generator import ModulatedConv, ResidualBlock, StyleGenerator, caption_vector
+from methods.gan.guidance import ClipGuide, squared_angle
 from methods.gan.objective import GanObjective
 from methods.gan.recipe import GanRecipe
 from methods.interface import Recipe, SampleRequest
@@ -117,7 +118,17 @@ def test_both_z_and_caption_matter_and_shapes_are_the_latents(generator: StyleGe
 def game(generator: StyleGenerator) -> GanObjective:
     torch.manual_seed(0)
     vae, features = make_vae().requires_grad_(False), FrozenFeatures(make_eye(), SMALL.depths)
-    return GanObjective(generator.train(), 64, vae, features, POOLED_WIDTH, GanRecipe())
+    return GanObjective(generator.train(), 64, vae, features, POOLED_WIDTH, GanRecipe(), make_guide())
+
+
+def make_guide() -> ClipGuide:
+    """A random eye as the image half of a CLIP of 16 dimensions."""
+    features = FrozenFeatures(make_eye(), SMALL.depths)
+    return ClipGuide(features, nn.Linear(features.width, 16, bias=False))
+
+
+def guided_batch(n: int) -> dict[str, Any]:
+    return {**latent_batch(n), "caption": F.normalize(noise(n, 16, seed=5), dim=1)}
 
 
 def clear(objective: GanObjective) -> None:
@@ -126,23 +137,63 @@ def clear(objective: GanObjective) -> None:
 
 
 def test_the_generator_learns_through_decoder_and_features_which_do_not(game: GanObjective) -> None:
-    clear(game)
-    game.losses("student", latent_batch(4), draws())["adversarial"].backward()
-    for name, parameter in game.generator.named_parameters():
-        assert parameter.grad is not None, name
-    assert gradient_norm(game.generator) > 0
-    assert all(p.grad is None for network in (game.vae, game.features) for p in network.parameters())
+    for term in ("adversarial", "clip"):
+        clear(game)
+        game.losses("student", guided_batch(4), draws())[term].backward()
+        for name, parameter in game.generator.named_parameters():
+            assert parameter.grad is not None, name
+        assert gradient_norm(game.generator) > 0
+        assert game.guide is not None
+        frozen = (game.vae, game.features, game.guide)
+        assert all(p.grad is None for network in frozen for p in network.parameters())
+
+
+def test_clip_guidance_is_the_squared_angle_by_its_weight() -> None:
+    """Its gradient goes down the angle, and exists where image and caption agree or are opposite."""
+    angles = torch.tensor([0.0, 0.5, 1.0, 2.0])
+    image = torch.stack([angles.cos(), angles.sin()], dim=1).requires_grad_()
+    caption = torch.tensor([[1.0, 0.0]]).expand(4, -1)
+    found = squared_angle(image, caption)
+    assert float(found.detach()) == pytest.approx(float(angles.square().mean()), rel=1e-5)
+    found.backward()
+    assert image.grad is not None
+    along = torch.stack([-angles.sin(), angles.cos()], dim=1)
+    slope = (image.grad * along).sum(dim=1)
+    assert torch.allclose(slope, 2 * angles / 4, atol=1e-4)
+    for value in (1.0, -1.0):
+        end = torch.tensor([[value, 0.0]], requires_grad=True)
+        squared_angle(end, caption[:1]).backward()
+        assert end.grad is not None
+        assert bool(end.grad.isfinite().all())
+
+
+def test_a_recipe_with_guidance_needs_a_guide_and_weighs_it(generator: StyleGenerator) -> None:
+    vae, features = make_vae().requires_grad_(False), FrozenFeatures(make_eye(), SMALL.depths)
+    guide = make_guide()
+
+    def loss(weight: float) -> Tensor:
+        recipe = GanRecipe(clip_weight=weight)
+        torch.manual_seed(0)
+        objective = GanObjective(generator, 64, vae, features, POOLED_WIDTH, recipe, guide)
+        return objective.losses("student", guided_batch(4), draws())["clip"].detach()
+
+    assert float(loss(0.2)) > 0
+    assert torch.allclose(loss(0.4), 2 * loss(0.2))
+    with pytest.raises(ValueError, match=r"clip_weight 0\.2 needs a guide"):
+        GanObjective(generator, 64, vae, features, POOLED_WIDTH, GanRecipe())
+    with pytest.raises(ValueError, match="clip_weight must be 0 or more"):
+        GanRecipe(clip_weight=-1.0)
 
 
 def test_the_discriminator_learns_from_both_terms_and_the_generator_does_not(game: GanObjective) -> None:
     for term in ("hinge", "r1"):
-        game.losses("student", latent_batch(4), draws())
+        game.losses("student", guided_batch(4), draws())
         clear(game)
-        game.losses("discriminator", latent_batch(4), draws(1))[term].backward()
+        game.losses("discriminator", guided_batch(4), draws(1))[term].backward()
         assert gradient_norm(game.discriminator) > 0
         assert gradient_norm(game.generator) == 0
     with pytest.raises(RuntimeError, match="generator's losses come first"):
-        game.losses("discriminator", latent_batch(4), draws(1))
+        game.losses("discriminator", guided_batch(4), draws(1))
 
 
 class Points(nn.Module):
@@ -161,8 +212,8 @@ def test_the_game_finds_the_modes_of_a_mixture() -> None:
     """From random weights and without a teacher; at the start the points are a blob on the centre."""
     torch.manual_seed(0)
     recipe = GanRecipe(
-        augmentation=(), condition_text=False, optimizer="adamw", generator_rate=4e-3, discriminator_rate=4e-3,
-        ema_decay=0.95,
+        augmentation=(), condition_text=False, clip_weight=0.0, head_norm="none", optimizer="adamw",
+        discriminator_optimizer="adamw", generator_rate=4e-3, discriminator_rate=4e-3, ema_decay=0.95,
     )  # fmt: skip
     features: Any = PlaneFeatures()
     vae: Any = PixelVae()

@@ -14,6 +14,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from torch import Tensor, nn
 
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training import eyes
 from bench.suites.shapes.training.command import STAGES
 from bench.suites.shapes.training.eye import make_eye
 from bench.suites.shapes.training.students import cfg_aware, common, dmd2, gan, gd, instaflow, pairs, ufogen
@@ -63,9 +64,12 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 
 
 def shop_with_eye(folder: Path) -> Workshop:
-    """A workshop with a random autoencoder, teacher, and feature network for the discriminator."""
+    """A workshop with a random autoencoder, teacher, feature network for the discriminator, and guide of the GAN."""
     shop = new_shop(folder)
     shop.finish("eye", make_eye().state_dict(), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(eyes, "_CONFIGS", {**eyes._CONFIGS, "clip": replace(eyes._CONFIGS["clip"], **SHORT)})
+        eyes.eye_trainer("eye-clip")(shop)
     return shop
 
 

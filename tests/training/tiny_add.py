@@ -103,14 +103,15 @@ def latent_batch(n: int = 8) -> dict[str, Any]:
     }
 
 
-def make_add(recipe: AddRecipe | None = None) -> AddObjective:
+def make_add(recipe: AddRecipe | None = None, caption_width: int | None = None) -> AddObjective:
     """The suite's networks with random weights, the student being the teacher's copy."""
     torch.manual_seed(0)
     teacher = make_unet().requires_grad_(False)
     student = copy.deepcopy(teacher).requires_grad_(True)
     vae = make_vae().requires_grad_(False)
     features = FrozenFeatures(make_eye(), SMALL.depths)
-    return AddObjective(denoiser(student), denoiser(teacher), vae, features, recipe or AddRecipe())
+    recipe = recipe or AddRecipe()
+    return AddObjective(denoiser(student), denoiser(teacher), vae, features, recipe, caption_width=caption_width)
 
 
 def gaussian_add(recipe: AddRecipe, mean: float = 0.7, negative: Condition | None = None) -> AddObjective:

@@ -16,7 +16,7 @@ from rich.console import Console
 from bench.errors import UsageError
 from bench.lock import FolderLock
 from bench.suites.shapes.info import ZOO
-from bench.suites.shapes.training.eyes import EYES, eye_trainer
+from bench.suites.shapes.training.eyes import EYES, eye_trainer, eyes_of
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
 from bench.suites.shapes.training.pack import CURRENCIES, LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.second_teacher import train_second_teacher
@@ -72,7 +72,7 @@ STAGES: dict[str, Stage] = {
         "a second teacher of another size, for the ablations", ("teacher",), train_second_teacher, True, False
     ),
     "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
-    "add": Stage("student: adversarial diffusion distillation", ("teacher", ADD_RECIPE.features), train_add, True),
+    "add": Stage("student: adversarial diffusion distillation", ("teacher", *eyes_of(ADD_RECIPE)), train_add, True),
     "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
     "pd": Stage("student: progressive distillation, a checkpoint for 4, 2, 1 steps", ("teacher",), train_pd, True),
     "gd": Stage("student: guidance distillation, one network for all scales", ("teacher",), train_gd, True),
@@ -81,7 +81,7 @@ STAGES: dict[str, Stage] = {
     "instaflow": Stage("student: reflow and distillation into 1 step", ("teacher",), train_instaflow, True),
     "cfg-aware": Stage("student: guided steps distilled two into one, 8 steps", ("teacher",), train_cfg_aware, True),
     "ufogen": Stage("student: a GAN on noisy latents, 1 step", ("teacher",), train_ufogen, True),
-    "gan": Stage("a GAN from random weights, 1 step", ("teacher", GAN_RECIPE.features), train_gan, True),
+    "gan": Stage("a GAN from random weights, 1 step", ("teacher", *eyes_of(GAN_RECIPE)), train_gan, True),
     "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
     "lcm-lora-style": Stage("the same LoRA on the second base: a sheet", ("lcm-lora", "style"), show_plugged),
 }

@@ -41,6 +41,18 @@ def make_text_tower(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
     return CLIPTextModelWithProjection(config)
 
 
+class CaptionEncoder(nn.Module):
+    """The finished text tower, frozen: int64 tokens (N, L) -> unit embeddings (N, 64)."""
+
+    def __init__(self, tower: CLIPTextModelWithProjection) -> None:
+        super().__init__()
+        self.tower = tower.eval().requires_grad_(False)
+        self.width = int(tower.config.projection_dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return F.normalize(self.tower(tokens).text_embeds, dim=1)
+
+
 class CaptionObjective(Objective):
     """Batches hold "images" uint8, "tokens" int64 and "scenes".
 

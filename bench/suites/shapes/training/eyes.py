@@ -18,16 +18,23 @@ from bench.suites.shapes.captions import captions
 from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.training.data import fresh_images
 from bench.suites.shapes.training.eye import LARGE, SMALL, EyeObjective, EyeSize, make_eye
-from bench.suites.shapes.training.eye_clip import CaptionObjective
+from bench.suites.shapes.training.eye_clip import EMBEDDING_WIDTH, CaptionEncoder, CaptionObjective, make_text_tower
 from bench.suites.shapes.training.eye_dino import DinoObjective
 from bench.suites.shapes.training.judging import EYE
 from bench.suites.shapes.training.stages import tokenizer
+from bench.suites.shapes.training.students.common import below
 from bench.training.workshop import Workshop
+from methods.add.recipe import AddRecipe
+from methods.adversarial.conditions import POOLED
 from methods.adversarial.features import FrozenFeatures
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Objective
+from methods.gan.guidance import ClipGuide
+from methods.gan.recipe import GanRecipe
 
 Kind = Literal["supervised", "dino", "clip"]
+_JOINED = "joined."
+"""Before the names of the tensors that join an eye to captions."""
 
 _CONFIGS: Mapping[Kind, TrainConfig] = {
     "supervised": EYE,
@@ -80,7 +87,7 @@ def eye_trainer(name: str) -> Callable[[Workshop], None]:
         vit = make_eye(EYES[name].size)
         data = f"train images 0..{config.steps * config.batch_size - 1}"
         averages, made = shop.run(name, objective_for(shop, name, vit), batches_for(shop, name), config, data=data)
-        shop.finish(name, _eye_tensors(averages["eye"]), made)
+        shop.finish(name, _kept_tensors(averages["eye"]), made)
 
     return train_it
 
@@ -111,6 +118,13 @@ def batches_for(shop: Workshop, name: str) -> Callable[[int], dict[str, Any]]:
     return batch_at
 
 
+def eyes_of(recipe: AddRecipe | GanRecipe) -> tuple[str, ...]:
+    """The eyes that `recipe` names, each once."""
+    guide = (recipe.clip_features,) if isinstance(recipe, GanRecipe) and recipe.clip_weight else ()
+    named = (recipe.features, recipe.caption_encoder, *guide)
+    return tuple(name for name in dict.fromkeys(named) if name != POOLED)
+
+
 def load_features(shop: Workshop, name: str) -> FrozenFeatures:
     """The finished eye called `name`, as the discriminator reads it.
 
@@ -121,10 +135,45 @@ def load_features(shop: Workshop, name: str) -> FrozenFeatures:
     if name not in EYES:
         raise UsageError(f"unknown feature network {name!r}; there are {', '.join(EYES)}")
     vit = make_eye(EYES[name].size)
-    vit.load_state_dict(shop.weights(name))
+    vit.load_state_dict({key: value for key, value in shop.weights(name).items() if not key.startswith(_JOINED)})
     return FrozenFeatures(vit, EYES[name].size.depths)
 
 
-def _eye_tensors(network: nn.Module) -> dict[str, Tensor]:
-    """The vision transformer's tensors, without what it was trained with."""
-    return {key.removeprefix("eye."): value for key, value in network.state_dict().items() if key.startswith("eye.")}
+def load_caption_encoder(shop: Workshop, name: str) -> CaptionEncoder | None:
+    """What the eye called `name` learned of captions; None for "pooled", which is no eye.
+
+    Raises what `load_guide` raises.
+    """
+    if name == POOLED:
+        return None
+    tower = make_text_tower(tokenizer(shop))
+    tower.load_state_dict(below(_joined(shop, name), "text."))
+    return CaptionEncoder(tower)
+
+
+def load_guide(shop: Workshop, name: str) -> ClipGuide:
+    """The finished eye called `name`, with its way into the space that it shares with captions.
+
+    Raises:
+        UsageError: for an unknown name, or an eye that reads no captions.
+        WeightsError: where it has not been trained.
+    """
+    joined, features = _joined(shop, name), load_features(shop, name)
+    projection = nn.Linear(features.width, EMBEDDING_WIDTH, bias=False)
+    projection.load_state_dict(below(joined, "image_projection."))
+    return ClipGuide(features, projection)
+
+
+def _joined(shop: Workshop, name: str) -> dict[str, Tensor]:
+    """The tensors that join the eye called `name` to captions."""
+    with_captions = [other for other, eye in EYES.items() if eye.kind == "clip"]
+    if name not in with_captions:
+        raise UsageError(f"{name!r} is no eye that learns from captions; those are {', '.join(with_captions)}")
+    return below(shop.weights(name), _JOINED)
+
+
+def _kept_tensors(network: nn.Module) -> dict[str, Tensor]:
+    """The vision transformer's tensors; of an eye that learned from captions also what joins it to them."""
+    tensors = network.state_dict()
+    joined = {_JOINED + key: tensors[key] for key in tensors if key.startswith(("text.", "image_projection."))}
+    return below(tensors, "eye.") | joined

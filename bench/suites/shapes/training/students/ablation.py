@@ -16,7 +16,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from bench.suites.shapes.generator.networks import UNET_WIDTHS, make_unet
-from bench.suites.shapes.training.eyes import load_features
+from bench.suites.shapes.training.eyes import eyes_of, load_caption_encoder, load_features
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.stages import latents, load_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START, ADD_START_RECIPE
@@ -63,7 +63,7 @@ class Variant:
     @property
     def needs(self) -> tuple[str, ...]:
         """Training stages that must be finished before."""
-        return tuple(dict.fromkeys(("teacher", self.student, self.teacher, self.recipe.features)))
+        return tuple(dict.fromkeys(("teacher", self.student, self.teacher, *eyes_of(self.recipe))))
 
 
 def variant(changes: dict[str, Any], start: str, student: str, teacher: str) -> Variant:
@@ -79,7 +79,9 @@ def train_variant(shop: Workshop, it: Variant) -> dict[str, Any]:
         torch.manual_seed(config.seed)
         encoders = load_teacher(shop)
         vae = load_vae(shop)
-        batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=True)
+        captions = load_caption_encoder(shop, it.recipe.caption_encoder)
+        data = latents(shop, config.batch_size, config.seed)
+        batches = Conditioned(data, encoders, with_pixels=True, caption_encoder=captions)
         vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
         student = _unet(shop, encoders, it.student)
         if it.start == "random":
@@ -88,7 +90,14 @@ def train_variant(shop: Workshop, it: Variant) -> dict[str, Any]:
             student.load_state_dict(shop.weights(it.start_stage))
         teacher = _unet(shop, encoders, it.teacher)
         features = load_features(shop, it.recipe.features)
-        objective = AddObjective(denoiser(student.requires_grad_(True)), denoiser(teacher), vae, features, it.recipe)
+        objective = AddObjective(
+            denoiser(student.requires_grad_(True)),
+            denoiser(teacher),
+            vae,
+            features,
+            it.recipe,
+            caption_width=captions.width if captions else None,
+        )
         averages, made = shop.run(it.stage, objective, batches, config, data=data_note(config), student=None)
         note = {**made, **_spent(config, it.recipe, made, start), "variant": asdict(it), "steps": config.steps}
         shop.finish(it.stage, averages["student"].state_dict(), {**note, "seed": shop.seed})

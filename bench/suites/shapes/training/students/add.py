@@ -11,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from bench.suites.shapes.training.eyes import load_features
+from bench.suites.shapes.training.eyes import load_caption_encoder, load_features
 from bench.suites.shapes.training.stages import latents, load_vae
 from bench.suites.shapes.training.students.common import (
     Conditioned,
@@ -76,10 +76,19 @@ def train_add(shop: Workshop) -> None:
     teacher = load_teacher(shop)
     vae = load_vae(shop)
     start, begun = _started(shop, teacher)
-    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=True)
+    encoder = load_caption_encoder(shop, ADD_RECIPE.caption_encoder)
+    data = latents(shop, config.batch_size, config.seed)
+    batches = Conditioned(data, teacher, with_pixels=True, caption_encoder=encoder)
     vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
     features = load_features(shop, ADD_RECIPE.features)
-    objective = AddObjective(denoiser(start), denoiser(teacher.unet), vae, features, ADD_RECIPE)
+    objective = AddObjective(
+        denoiser(start),
+        denoiser(teacher.unet),
+        vae,
+        features,
+        ADD_RECIPE,
+        caption_width=encoder.width if encoder else None,
+    )
     grid = _grid(shop, teacher, batches)
     averages, made = shop.run("add", objective, batches, config, data=data_note(config), grid=grid, measure_every=100)
     images = (config.steps - ADD_RECIPE.discriminator_lead) * config.batch_size

@@ -14,6 +14,7 @@ from bench.suites.shapes.generator.networks import make_text_encoders, make_unet
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import make_scenes
 from bench.suites.shapes.training.data import TRAIN_IMAGES, LatentBatches
+from bench.suites.shapes.training.eye_clip import CaptionEncoder
 from bench.suites.shapes.training.stages import load_vae, sample, tokenizer
 from bench.suites.shapes.training.teacher import Teacher
 from bench.suites.shapes.training.texts import encoded_texts
@@ -45,13 +46,26 @@ def load_teacher(shop: Workshop) -> Teacher:
 
 
 class Conditioned:
-    """Latent batches with the teacher's text embeddings, and with the real pixels where an objective needs them.
+    """Latent batches with the teacher's text embeddings, and with what else an objective needs.
 
     Latents and embeddings are read from files: they were computed once.
+
+    Args:
+        latents: Of the train split.
+        teacher: Whose text encoders are meant.
+        with_pixels: Whether to render the real images too.
+        caption_encoder: Takes tokens (N, L) to what batches hold as "caption".
     """
 
-    def __init__(self, latents: LatentBatches, teacher: Teacher, *, with_pixels: bool) -> None:
-        self.latents, self._with_pixels = latents, with_pixels
+    def __init__(
+        self,
+        latents: LatentBatches,
+        teacher: Teacher,
+        *,
+        with_pixels: bool,
+        caption_encoder: CaptionEncoder | None = None,
+    ) -> None:
+        self.latents, self._with_pixels, self._caption_encoder = latents, with_pixels, caption_encoder
         self._texts = encoded_texts(latents, teacher)
 
     def __call__(self, step: int) -> Batch:
@@ -59,6 +73,9 @@ class Conditioned:
         made: dict[str, Any] = {"latents": batch["latents"], "condition": self._texts(batch["indices"])}
         if self._with_pixels:
             made["pixels"] = to_unit_range(render(make_scenes("train", batch["indices"])))
+        if self._caption_encoder is not None:
+            with torch.no_grad():
+                made["caption"] = self._caption_encoder(batch["tokens"])
         return made
 
 

@@ -12,7 +12,7 @@ from bench.judging import image_seed
 from bench.suites.shapes.captions import captions
 from bench.suites.shapes.generator.networks import POOLED_WIDTH, make_style_generator
 from bench.suites.shapes.scenes import make_scenes
-from bench.suites.shapes.training.eyes import load_features
+from bench.suites.shapes.training.eyes import load_caption_encoder, load_features, load_guide
 from bench.suites.shapes.training.stages import latents, load_vae, tokenizer
 from bench.suites.shapes.training.students.common import Conditioned, data_note, load_teacher
 from bench.training.workshop import Workshop
@@ -23,7 +23,7 @@ from methods.gan.pipeline import GanPipeline
 from methods.gan.recipe import GanRecipe
 from methods.sampling import to_uint8
 
-GAN_RECIPE = GanRecipe(features="eye")
+GAN_RECIPE = GanRecipe(features="eye", caption_encoder="eye-clip", clip_features="eye-clip")
 GAN = GAN_RECIPE.training(steps=1700, batch_size=64, seed=50, checkpoint_every=100)
 GRID_PSI = (1.0, 0.5)
 _SAMPLES = 24
@@ -34,11 +34,15 @@ def train_gan(shop: Workshop) -> None:
     config = shop.seeded(GAN)
     torch.manual_seed(config.seed)
     teacher, vae = load_teacher(shop), load_vae(shop)
-    batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=True)
+    guide = load_guide(shop, GAN_RECIPE.clip_features) if GAN_RECIPE.clip_weight else None
+    encoder = load_caption_encoder(shop, GAN_RECIPE.caption_encoder)
+    data = latents(shop, config.batch_size, config.seed)
+    batches = Conditioned(data, teacher, with_pixels=True, caption_encoder=encoder)
     vae.register_to_config(scaling_factor=batches.latents.scaling_factor)
     generator = make_style_generator()
     features = load_features(shop, GAN_RECIPE.features)
-    objective = GanObjective(generator, generator.config.z_width, vae, features, POOLED_WIDTH, GAN_RECIPE)
+    width = encoder.width if encoder else POOLED_WIDTH
+    objective = GanObjective(generator, generator.config.z_width, vae, features, width, GAN_RECIPE, guide)
 
     def grid(networks: Mapping[str, nn.Module]) -> Tensor:
         network = cast(StyleGenerator, networks["student"])
