@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from bench.suites.shapes.generator.networks import MAX_TOKENS, POOLED_WIDTH, TEXT_WIDTHS
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.eye import make_eye
+from bench.suites.shapes.training.eye_clip import EMBEDDING_WIDTH
 from bench.suites.shapes.training.eyes import EYES
 from bench.suites.shapes.training.students.add import ADD, ADD_RECIPE
 from bench.suites.shapes.training.students.common import denoiser
@@ -49,7 +50,8 @@ def add() -> AddObjective:
     size = EYES[ADD_RECIPE.features].size
     student = copy.deepcopy(teacher).requires_grad_(True)
     features = FrozenFeatures(make_eye(size), size.depths)
-    return AddObjective(denoiser(student), denoiser(teacher), vae, features, replace(ADD_RECIPE, discriminator_lead=0))
+    recipe = replace(ADD_RECIPE, discriminator_lead=0)
+    return AddObjective(denoiser(student), denoiser(teacher), vae, features, recipe, caption_width=EMBEDDING_WIDTH)
 
 
 def batch(n: int) -> dict[str, Any]:
@@ -61,7 +63,9 @@ def batch(n: int) -> dict[str, Any]:
         torch.tensor([[32.0, 32, 0, 0, 32, 32]]).expand(n, -1),
     )
     latents = torch.randn(n, 8, 8, 8, generator=rng)
-    return {"latents": latents, "condition": condition, "pixels": torch.rand(n, 3, 32, 32, generator=rng) * 2 - 1}
+    pixels = torch.rand(n, 3, 32, 32, generator=rng) * 2 - 1
+    caption = torch.randn(n, EMBEDDING_WIDTH, generator=rng)
+    return {"latents": latents, "condition": condition, "pixels": pixels, "caption": caption}
 
 
 def parameters(network: nn.Module) -> list[Tensor]:

@@ -18,7 +18,6 @@ from bench.studies import ablate as study
 from bench.studies.ablate import Places, Run, ablate, runs
 from bench.studies.trainings import seeded_shop
 from bench.suites.shapes.generator.networks import make_unet
-from bench.suites.shapes.training.eye import make_eye
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.students import ablation, common
 from bench.suites.shapes.training.students.ablation import Variant, train_variant, variant
@@ -26,7 +25,7 @@ from bench.training.lock import held
 from bench.training.workshop import MADE, WEIGHTS, Workshop
 from methods.distill.checkpoint import CHECKPOINT
 from methods.distill.loop import TrainingDiverged
-from tests.training.test_student_stages import new_shop
+from tests.training.test_student_stages import finish_eyes, new_shop
 
 PROMPTS = 6
 STEPS, BATCH = 3, 8
@@ -47,9 +46,9 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 
 
 def training_folder(folder: Path) -> Path:
-    """Random teachers of both sizes and a random feature network."""
+    """Random teachers of both sizes and random feature networks."""
     shop = new_shop(folder)
-    shop.finish("eye", make_eye().state_dict(), {})
+    finish_eyes(shop)
     shop.finish(SECOND, make_unet(SECOND_WIDTHS).state_dict(), {})
     return folder
 

@@ -14,9 +14,7 @@ from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from torch import Tensor, nn
 
 from bench.suites.shapes.suite import ShapesSuite
-from bench.suites.shapes.training import eyes
 from bench.suites.shapes.training.command import STAGES
-from bench.suites.shapes.training.eye import make_eye
 from bench.suites.shapes.training.students import cfg_aware, common, dmd2, gan, gd, instaflow, pairs, ufogen
 from bench.suites.shapes.training.students.lcm import LCM
 from bench.suites.shapes.zoo import Zoo
@@ -27,7 +25,7 @@ from methods.hub.places import CACHE_VARIABLE
 from methods.interface import SampleRequest
 from methods.registry import METHODS
 from methods.sampling import PipelineMethod
-from tests.training.test_student_stages import new_shop, written
+from tests.training.test_student_stages import finish_eyes, new_shop, written
 
 CPU = torch.device("cpu")
 BATCH = 4
@@ -66,10 +64,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 def shop_with_eye(folder: Path) -> Workshop:
     """A workshop with a random autoencoder, teacher, feature network for the discriminator, and guide of the GAN."""
     shop = new_shop(folder)
-    shop.finish("eye", make_eye().state_dict(), {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eyes, "_CONFIGS", {**eyes._CONFIGS, "clip": replace(eyes._CONFIGS["clip"], **SHORT)})
-        eyes.eye_trainer("eye-clip")(shop)
+    finish_eyes(shop)
     return shop
 
 

@@ -27,6 +27,9 @@ from bench.suites.shapes.generator.tokenizer import token_ids
 from bench.suites.shapes.render import render
 from bench.suites.shapes.scenes import WORLD, make_scenes
 from bench.suites.shapes.suite import ShapesSuite
+from bench.suites.shapes.training.eye import make_eye
+from bench.suites.shapes.training.eye_clip import CaptionObjective
+from bench.suites.shapes.training.eyes import kept_tensors
 from bench.suites.shapes.training.pack import STUDENTS, assembled, students_that_fit
 from bench.suites.shapes.training.stages import tokenizer
 from bench.suites.shapes.training.students import common, lcm_lora, progressive, style
@@ -58,6 +61,12 @@ def new_shop(folder: Path) -> Workshop:
     path = folder / f"latents-world{WORLD}-{sha256(shop.stage('vae') / WEIGHTS)[:12]}.safetensors"
     save_file({"latents": latents, "tokens": tokens}, path)
     return shop
+
+
+def finish_eyes(shop: Workshop) -> None:
+    """Random feature networks: the default one, and one with a text tower."""
+    shop.finish("eye", make_eye().state_dict(), {})
+    shop.finish("eye-clip", kept_tensors(CaptionObjective(make_eye(), tokenizer(shop)).network), {})
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def eye_trainer(name: str) -> Callable[[Workshop], None]:
         vit = make_eye(EYES[name].size)
         data = f"train images 0..{config.steps * config.batch_size - 1}"
         averages, made = shop.run(name, objective_for(shop, name, vit), batches_for(shop, name), config, data=data)
-        shop.finish(name, _kept_tensors(averages["eye"]), made)
+        shop.finish(name, kept_tensors(averages["eye"]), made)
 
     return train_it
 
@@ -172,7 +172,7 @@ def _joined(shop: Workshop, name: str) -> dict[str, Tensor]:
     return below(shop.weights(name), _JOINED)
 
 
-def _kept_tensors(network: nn.Module) -> dict[str, Tensor]:
+def kept_tensors(network: nn.Module) -> dict[str, Tensor]:
     """The vision transformer's tensors; of an eye that learned from captions also what joins it to them."""
     tensors = network.state_dict()
     joined = {_JOINED + key: tensors[key] for key in tensors if key.startswith(("text.", "image_projection."))}
