@@ -137,7 +137,12 @@ def _about(row: Checkpoint) -> list[str]:
 def _summary(found: Sequence[Diagnosis]) -> str:
     wrong = [item for item in found if not item.ok]
     count = f"{len(found)} checkpoint{'' if len(found) == 1 else 's'}"
-    return f"{count} looked at, {len(wrong)} off their recipe\n" if wrong else f"{count}, all as their cards ask\n"
+    if wrong:
+        return f"{count} looked at, {len(wrong)} off their recipe\n"
+    cardless = sum(item.row.repo is None for item in found)
+    if not cardless:
+        return f"{count}, all as their cards ask\n"
+    return f"{count}: {len(found) - cardless} as their cards ask, {cardless} without public weights\n"
 
 
 def _as_json(item: Diagnosis) -> dict[str, object]:
