@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -18,8 +17,10 @@ from bench.options import between
 if TYPE_CHECKING:
     from bench.gate.baseline import Baseline
     from bench.gate.run import Outcome, Request
+    from bench.gate.selftest import Tally
 
 SIMULATIONS = 1000
+SIMULATIONS_AT_ONCE = 5
 MAX_ROUNDS = 100
 ROUNDS = 7
 """As `bench.gate.latency` has it, which takes a while to import."""
@@ -194,8 +195,14 @@ def _finish(outcome: Outcome, out: Path, summary: Path | None) -> int:
 
 
 def _self_test(args: argparse.Namespace) -> int:
+    import signal
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
     from bench.gate.selftest import effect, run
     from bench.gate.simulation import FeatureBank
+    from bench.gate.tallies import read_tallies, write_tallies
 
     between("--simulations", args.simulations, 1, 1_000_000)
     out = emptied(args.out or Path("runs/gate-self-test"))
@@ -208,19 +215,30 @@ def _self_test(args: argparse.Namespace) -> int:
     bank = FeatureBank.load(path)
     before, after, margin = effect(bank)
     sys.stdout.write(f"5 % of broken images: FD-shapes {before:.2f} -> {after:.2f}, margin {margin:.2f}\n")
-    good, rows = True, []
-    for tally in run(bank, args.simulations, tell=tell):
-        low, high = tally.interval
-        wanted = f"wanted {tally.wanted[0]} {tally.wanted[1]:.0%}" if tally.wanted else "for comparison"
-        rates = f"{tally.counted} {tally.hits} of {tally.gates:,} ({tally.share:.1%} [{low:.1%}, {high:.1%}]), {wanted}"
-        rest = f"; {tally.inconclusive} inconclusive, {tally.rounds:.1f} rounds" if tally.wanted else ""
-        sys.stdout.write(f"{tally.name}: {rates}{rest}\n")
-        sys.stdout.flush()
-        good &= tally.good
-        rows.append({"name": tally.name, "counted": tally.counted, "hits": tally.hits, "gates": tally.gates,
-                     "inconclusive": tally.inconclusive, "rounds": tally.rounds})  # fmt: skip
-    (out / "self-test.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    return 0 if good else 1
+    stored = out / "self-test.json"
+    finished = read_tallies(stored, args.simulations)
+    tallies: list[Tally] = []
+    quiet = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # it is this process that is stopped
+    with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn"), initializer=quiet) as pool:
+        each = partial(pool.map, chunksize=SIMULATIONS_AT_ONCE)
+        try:
+            for tally in run(bank, args.simulations, finished=finished, each=each, tell=tell):
+                tallies.append(tally)
+                sys.stdout.write(_line(tally))
+                sys.stdout.flush()
+                write_tallies(stored, tallies, args.simulations)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return 0 if all(tally.good for tally in tallies) else 1
+
+
+def _line(tally: Tally) -> str:
+    low, high = tally.interval
+    wanted = f"wanted {tally.wanted[0]} {tally.wanted[1]:.0%}" if tally.wanted else "for comparison"
+    rates = f"{tally.counted} {tally.hits} of {tally.gates:,} ({tally.share:.1%} [{low:.1%}, {high:.1%}]), {wanted}"
+    rest = f"; {tally.inconclusive} inconclusive, {tally.rounds:.1f} rounds" if tally.wanted else ""
+    return f"{tally.name}: {rates}{rest}\n"
 
 
 def _real(args: argparse.Namespace) -> int:

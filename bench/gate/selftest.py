@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, mannwhitneyu
@@ -41,6 +42,9 @@ class Result:
     def verdict(self) -> Verdict:
         """Of the whole gate."""
         return overall(check.verdict for check in self.checks if check.verdict is not None)
+
+
+Each = Callable[[Callable[[int], Result], Iterable[int]], Iterable[Result]]
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,25 @@ def simulated_gate(
     return Result(tuple(decided), timed[0].rounds)
 
 
-def run(bank: FeatureBank, simulations: int, seed: int = 0, tell: Progress = lambda _line: None) -> Iterator[Tally]:
-    """The gate's own rates, then those of naive gates."""
+def run(
+    bank: FeatureBank,
+    simulations: int,
+    seed: int = 0,
+    *,
+    finished: Mapping[str, Tally] = {},
+    each: Each = map,
+    tell: Progress = lambda _line: None,
+) -> Iterator[Tally]:
+    """The gate's own rates, then those of naive gates.
+
+    Args:
+        bank: Images to draw the gates' own from.
+        simulations: Gates of each kind.
+        seed: Every gate has a stream of its own below it, whatever ran before.
+        finished: Tallies of an earlier run by name; they are given as they are.
+        each: `map`, or that of a pool of processes.
+        tell: Told every tenth of a kind.
+    """
     worlds: Sequence[tuple[str, str, dict[str, object], Callable[[Result], bool], tuple[str, float]]] = (
         ("nothing changed", "false alarms", {}, _alarmed, ("at most", MOST_ALARMS)),
         (f"{SLOWER - 1:.0%} slower", "caught", {"slower": {TOTAL: SLOWER}}, _slower_caught, ("at least", LEAST_POWER)),
@@ -119,11 +140,14 @@ def run(bank: FeatureBank, simulations: int, seed: int = 0, tell: Progress = lam
         (f"{BROKEN:.0%} of images broken", "caught by FD", {"broken": BROKEN}, _fd_caught, ("at least", LEAST_POWER)),
     )  # fmt: skip
     for place, (name, counted, planted, hit, wanted) in enumerate(worlds):
-        tell(f"{name}: {simulations:,} gates")
-        results = [
-            simulated_gate(bank, np.random.default_rng((seed, place, number)), **planted)  # type: ignore[arg-type]
-            for number in range(simulations)
-        ]
+        if name in finished:
+            yield finished[name]
+            continue
+        results: list[Result] = []
+        for result in each(partial(_numbered, bank, seed, place, planted), range(simulations)):
+            results.append(result)
+            if len(results) % max(1, simulations // 10) == 0:
+                tell(f"{name}: {len(results):,} of {simulations:,} gates")
         yield Tally(
             name,
             counted,
@@ -136,6 +160,11 @@ def run(bank: FeatureBank, simulations: int, seed: int = 0, tell: Progress = lam
     for name, control in CONTROLS.items():
         rngs = (np.random.default_rng((seed, 100, number)) for number in range(simulations))
         yield Tally(f"naive: {name}", "false alarms", sum(control(Machine(rng)) for rng in rngs), simulations)
+
+
+def _numbered(bank: FeatureBank, seed: int, place: int, planted: Mapping[str, Any], number: int) -> Result:
+    """Gate `number` of the kind at `place`, from a random stream of its own."""
+    return simulated_gate(bank, np.random.default_rng((seed, place, number)), **planted)
 
 
 def effect(bank: FeatureBank, seed: int = 0) -> tuple[float, float, float]:

@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.gate import selftest
+from bench.gate import selftest, tallies
 from bench.gate.latency import DENOISER, TOTAL
 from bench.gate.margins import LATENCY_MARGIN
 from bench.gate.selftest import ALARMS, CELLS, CONTROLS, Tally, simulated_gate
 from bench.gate.simulation import FeatureBank, Machine, quality, synthetic_bank
+from bench.gate.tallies import read_tallies, write_tallies
 from bench.gate.verdicts import Verdict
 
 GATES = 100
@@ -75,6 +80,38 @@ def test_twice_the_noise_makes_it_undecided_and_not_wrong(bank: FeatureBank, mon
     found = gates(bank, 20, 5)
     assert not any(result.verdict in ALARMS for result in found)
     assert sum(result.verdict is Verdict.INCONCLUSIVE for result in found) > 10
+
+
+def test_processes_and_an_earlier_runs_tallies_change_nothing(bank: FeatureBank, tmp_path: Path) -> None:
+    told: list[str] = []
+    plain = list(selftest.run(bank, 4, tell=told.append))
+    assert told[:4] == [f"nothing changed: {k} of 4 gates" for k in range(1, 5)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        assert list(selftest.run(bank, 4, each=partial(pool.map, chunksize=2))) == plain
+    path = tmp_path / "self-test.json"
+    write_tallies(path, [replace(plain[0], hits=3), plain[1]], 4)
+    finished = read_tallies(path, 4)
+    resumed = list(selftest.run(bank, 4, finished=finished))
+    assert [resumed[0].hits, *resumed[1:]] == [3, *plain[1:]]
+
+
+def test_tallies_of_other_code_images_or_numbers_are_not_kept(
+    bank: FeatureBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "self-test.json"
+    assert read_tallies(path, 4) == {}
+    write_tallies(path, [Tally("nothing changed", "false alarms", 0, 4, wanted=("at most", 0.01))], 4)
+    assert read_tallies(path, 4)["nothing changed"].wanted == ("at most", 0.01)
+    assert read_tallies(path, 5) == {}
+    bank.save(tmp_path / "images.npz")
+    assert read_tallies(path, 4) == {}
+    (tmp_path / "images.npz").unlink()
+    code = tmp_path / "code"
+    code.mkdir()
+    monkeypatch.setattr(tallies, "__file__", str(code / "tallies.py"))
+    assert read_tallies(path, 4) == {}
+    path.write_text("{", encoding="utf-8")
+    assert read_tallies(path, 4) == {}
 
 
 def test_a_bank_is_kept_as_arrays(bank: FeatureBank, tmp_path: Path) -> None:
