@@ -50,6 +50,11 @@ class FolderLock:
             if self._made and not any(self._folder.iterdir()):
                 self._folder.rmdir()  # nothing came of it: nothing is left
 
+    @property
+    def handles(self) -> tuple[int, ...]:
+        """For a child process to inherit: it then holds the folder too, for as long as it lives."""
+        return () if self._handle is None or sys.platform == "win32" else (self._handle,)
+
     def _take(self) -> int:
         """A locked handle of the file that is at the path now."""
         while True:

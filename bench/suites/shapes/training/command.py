@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from bench.suites.shapes.training.students.style import show_plugged, train_styl
 from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
 from bench.training.heap import keep_heap
+from bench.training.launch import launched
 from bench.training.workshop import Workshop
 from methods.distill.draws import Share
 from methods.distill.parallel import process_group, wait_for_all
@@ -123,9 +123,9 @@ def train_stage(shop: Workshop, name: str, processes: int, share: Share) -> None
     if shop.finished(name):
         _say(shop, share, f"{name}: finished already, in {shop.stage(name)}")
     elif share.ranks == 1:
-        with FolderLock(shop.stage(name)):
+        with FolderLock(shop.stage(name)) as lock:
             if processes > 1 and stage.parallel:
-                _launch(shop, name, processes)
+                _launch(shop, name, processes, lock)
             else:
                 _say(shop, share, f"{name}: {stage.summary}")
                 stage.train(shop)
@@ -140,7 +140,7 @@ def _say(shop: Workshop, share: Share, text: str) -> None:
         shop.console.print(text)
 
 
-def _launch(shop: Workshop, name: str, processes: int) -> None:
+def _launch(shop: Workshop, name: str, processes: int, lock: FolderLock) -> None:
     """The same command under torch's launcher, for one stage; the processor's cores are divided.
 
     Raises:
@@ -151,13 +151,10 @@ def _launch(shop: Workshop, name: str, processes: int) -> None:
     command = ["bench", "train", name, "--out", str(shop.folder), "--threads", str(threads)]
     if shop.seed:
         command += ["--seed", str(shop.seed)]
-    made = subprocess.run(
-        [sys.executable, "-m", *launcher, "-m", *command],
-        env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-        check=False,
-    )
-    if made.returncode:
-        raise FewstepError(f"training {name} in {processes} processes ended with {made.returncode}; see above")
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+    status = launched([sys.executable, "-m", *launcher, "-m", *command], environment, lock)
+    if status:
+        raise FewstepError(f"training {name} in {processes} processes ended with {status}; see above")
 
 
 def _check_seed(targets: list[str], seed: int) -> None:
