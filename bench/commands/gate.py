@@ -218,6 +218,7 @@ def _self_test(args: argparse.Namespace) -> int:
     stored = out / "self-test.json"
     finished = read_tallies(stored, args.simulations)
     tallies: list[Tally] = []
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes to come: on small matrices threads wait for each other
     quiet = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)  # it is this process that is stopped
     with ProcessPoolExecutor(os.cpu_count() or 1, mp_context=get_context("spawn"), initializer=quiet) as pool:
         each = partial(pool.map, chunksize=SIMULATIONS_AT_ONCE)
