@@ -22,8 +22,8 @@ class GanRecipe:
         condition_text: the projection on the caption's embedding. ADD's other condition, the embedding of the
             very image that its student is given under noise, has no place here: a GAN is given no image.
         caption_encoder: what embeds the caption for it, as in our ADD; CLIP ViT-L/14 in StyleGAN-T.
-        clip_weight: of CLIP guidance (`methods.gan.guidance`), 0.2 in StyleGAN-T; 0 leaves it out.
-        clip_features: the guide, by name; CLIP itself in StyleGAN-T.
+        clip_weight: of CLIP guidance (`methods.gan.guidance`) by the image half of that encoder, 0.2 in StyleGAN-T; 0
+            leaves it out.
         betas: no first moment, in StyleGAN-T.
 
     Ours:
@@ -41,7 +41,6 @@ class GanRecipe:
     condition_text: bool = True
     caption_encoder: str = POOLED
     clip_weight: float = 0.2
-    clip_features: str = "clip-vit-large-patch14"
     betas: tuple[float, float] = (0.0, 0.99)
 
     head_norm: HeadNorm = "batch"

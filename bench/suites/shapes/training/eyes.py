@@ -120,9 +120,7 @@ def batches_for(shop: Workshop, name: str) -> Callable[[int], dict[str, Any]]:
 
 def eyes_of(recipe: AddRecipe | GanRecipe) -> tuple[str, ...]:
     """The eyes that `recipe` names, each once."""
-    guide = (recipe.clip_features,) if isinstance(recipe, GanRecipe) and recipe.clip_weight else ()
-    named = (recipe.features, recipe.caption_encoder, *guide)
-    return tuple(name for name in dict.fromkeys(named) if name != POOLED)
+    return tuple(name for name in dict.fromkeys((recipe.features, recipe.caption_encoder)) if name != POOLED)
 
 
 def load_features(shop: Workshop, name: str) -> FrozenFeatures:

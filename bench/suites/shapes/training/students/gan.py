@@ -23,7 +23,7 @@ from methods.gan.pipeline import GanPipeline
 from methods.gan.recipe import GanRecipe
 from methods.sampling import to_uint8
 
-GAN_RECIPE = GanRecipe(features="eye", caption_encoder="eye-clip", clip_features="eye-clip")
+GAN_RECIPE = GanRecipe(features="eye", caption_encoder="eye-clip")
 GAN = GAN_RECIPE.training(steps=1700, batch_size=64, seed=50, checkpoint_every=100)
 GRID_PSI = (1.0, 0.5)
 _SAMPLES = 24
@@ -34,7 +34,7 @@ def train_gan(shop: Workshop) -> None:
     config = shop.seeded(GAN)
     torch.manual_seed(config.seed)
     teacher, vae = load_teacher(shop), load_vae(shop)
-    guide = load_guide(shop, GAN_RECIPE.clip_features) if GAN_RECIPE.clip_weight else None
+    guide = load_guide(shop, GAN_RECIPE.caption_encoder) if GAN_RECIPE.clip_weight else None
     encoder = load_caption_encoder(shop, GAN_RECIPE.caption_encoder)
     data = latents(shop, config.batch_size, config.seed)
     batches = Conditioned(data, teacher, with_pixels=True, caption_encoder=encoder)
