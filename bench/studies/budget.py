@@ -1,7 +1,7 @@
 """What a student had taken of the three currencies when it was kept, and its scores then.
 
-Of a training of several parts a snapshot is of the last part; what came before is counted in full: the start of ADD,
-the earlier rounds of progressive distillation, the pairs and the reflow of InstaFlow.
+Of a training of several parts a snapshot is of the last part; what came before is counted in full: the start of
+ADD, UFOGen and DMD2, the earlier rounds of progressive distillation, the pairs and the reflow of InstaFlow.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from bench.studies.measuring import Measurement, Student, measure, study_cell
 from bench.suites.shapes.training.assemble import assemble
 from bench.suites.shapes.training.pack import stage_of_checkpoint
 from bench.suites.shapes.training.seeds import workshop
+from bench.suites.shapes.training.students.common import CURRENCIES
 from bench.suites.shapes.zoo import training_target
 from bench.training.workshop import SNAPSHOTS, Workshop
 from methods.registry import METHODS, PAPER, SUCCESSORS
@@ -96,9 +97,8 @@ def _of_student(shop: Workshop, method: str, places: Places) -> Iterator[Record]
 
 def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
     """What was spent before the part of the training that leaves snapshots."""
-    if checkpoint == "add":
-        start = shop.note("add").get("start") or {}
-        return Spent(*(float(start.get(key, 0)) for key in ("seconds", "images", "teacher_evaluations")))
+    if start := shop.note(stage_of_checkpoint(checkpoint)).get("start"):
+        return Spent(*(float(start[key]) for key in CURRENCIES))
     if checkpoint == "pd-1":  # its last round is the last of the whole training
         return whole.less(_spent(shop, stage_of_checkpoint(checkpoint)))
     if checkpoint == "instaflow":
@@ -108,7 +108,7 @@ def _before(shop: Workshop, checkpoint: str, whole: Spent) -> Spent:
 
 
 def _learned(shop: Workshop, stage: str, snapshot: str) -> float:
-    """The share of the student's own steps: in the lead of ADD's discriminator it does not learn."""
+    """The share of the student's own steps: in the lead of a discriminator it does not learn."""
     note = shop.note(stage)
     steps, lead = note["history"][-1]["config"]["steps"], note.get("recipe", {}).get("discriminator_lead", 0)
     learned: float = max(0.0, float(Fraction(snapshot) * steps - lead) / (steps - lead))

@@ -40,7 +40,8 @@ class _Played:
 class UfoGenObjective(Objective):
     """Batches hold scaled "latents" (N, C, H, W) and "condition", a `Condition`.
 
-    The generator comes first in a step, and the discriminator learns from the same samples under other noise.
+    The generator comes first in a step in which it learns, and the discriminator learns from the same samples under
+    other noise.
 
     Args:
         generator: Trained; starts from the pretrained weights.
@@ -57,10 +58,18 @@ class UfoGenObjective(Objective):
             raise ValueError("a noise-predicting generator has no x0 at zero terminal SNR; let it predict v")
         self.generator, self.discriminator, self.recipe = generator, discriminator, recipe
         self._played: _Played | None = None
+        self._leading = recipe.discriminator_lead > 0
 
     @property
     def trained(self) -> Mapping[str, nn.Module]:
         return {"student": self.generator.unet, "discriminator": self.discriminator}
+
+    def updates(self, network: str, step: int) -> bool:
+        """The generator waits for the discriminator's lead."""
+        return network != "student" or step >= self.recipe.discriminator_lead
+
+    def after_step(self, step: int) -> None:
+        self._leading = step + 1 < self.recipe.discriminator_lead
 
     def losses(self, network: str, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         if network == "student":
@@ -69,9 +78,7 @@ class UfoGenObjective(Objective):
 
     def _generator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
         x0, condition = batch["latents"], batch["condition"]
-        t, before = self.timesteps(len(x0), draws)
-        x_t = self.generator.schedule.add_noise(x0, draws.normal(*x0.shape).to(x0), t)
-        x0_fake = self.generator.x0(x_t, t, condition)
+        x0_fake, t, before = self._sample(batch, draws)
         self._played = _Played(x0_fake.detach(), before)
         with frozen(self.discriminator):
             adversarial = logistic_generator(self._judged(x0_fake, before, condition, draws))
@@ -79,12 +86,25 @@ class UfoGenObjective(Objective):
         return {"adversarial": adversarial, "reconstruction": weighted}
 
     def _discriminator_losses(self, batch: Batch, draws: Draws) -> dict[str, Tensor]:
-        if self._played is None:
+        """On the sample that the generator's losses were just computed from; on a fresh one where they were not."""
+        if self._played is None and not self._leading:
             raise RuntimeError("the generator's losses come first in a step")
-        played, self._played = self._played, None
+        played, self._played = self._played or self._sampled(batch, draws), None
         real = self._judged(batch["latents"], played.before, batch["condition"], draws)
         fake = self._judged(played.x0_fake, played.before, batch["condition"], draws)
         return {"adversarial": logistic_discriminator(real, fake)}
+
+    @torch.no_grad()
+    def _sampled(self, batch: Batch, draws: Draws) -> _Played:
+        x0_fake, _, before = self._sample(batch, draws)
+        return _Played(x0_fake, before)
+
+    def _sample(self, batch: Batch, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        """x0_fake (N, C, H, W), the timesteps it was sampled at, and those at which it is judged."""
+        x0 = batch["latents"]
+        t, before = self.timesteps(len(x0), draws)
+        x_t = self.generator.schedule.add_noise(x0, draws.normal(*x0.shape).to(x0), t)
+        return self.generator.x0(x_t, t, batch["condition"]), t, before
 
     def _judged(self, x0: Tensor, timesteps: Tensor, condition: Condition, draws: Draws) -> list[Tensor]:
         """The discriminator's logits of `x0` under fresh noise at `timesteps`."""

@@ -19,6 +19,8 @@ class UfoGenRecipe:
     Ours:
         terminal_share: of the images that are at the last timestep, where sampling starts; the others are uniform over
             all timesteps. 0 is the paper's, which meets it once in a thousand images: its trainings were long.
+        discriminator_lead: first steps, in which the discriminator learns alone: its heads start at random, and what
+            they say of a generator that is already good leads it away.
         generator_rate, discriminator_rate, optimizer, vector_rate: Muon for matrices and filters, AdamW at
             `vector_rate` for the rest, as this suite trains its other students.
         betas, max_grad_norm: of AdamW, and of each player's gradient.
@@ -29,6 +31,7 @@ class UfoGenRecipe:
     reconstruction_weight: float = 1.0
 
     terminal_share: float = 0.0
+    discriminator_lead: int = 0
     generator_rate: float = 1e-3
     discriminator_rate: float = 1e-3
     optimizer: Literal["adamw", "muon"] = "muon"
@@ -43,6 +46,8 @@ class UfoGenRecipe:
             raise ValueError(f"intervals must be 1 or more, got {self.intervals}")
         if self.reconstruction_weight < 0:
             raise ValueError(f"reconstruction_weight must be 0 or more, got {self.reconstruction_weight}")
+        if self.discriminator_lead < 0:
+            raise ValueError(f"discriminator_lead must be 0 or more, got {self.discriminator_lead}")
         if not 0 <= self.terminal_share <= 1:
             raise ValueError(f"terminal_share must be in 0..1, got {self.terminal_share}")
 

@@ -22,7 +22,17 @@ from bench.suites.shapes.training import command
 from bench.suites.shapes.training.assemble import assemble
 from bench.suites.shapes.training.command import STAGES
 from bench.suites.shapes.training.seeds import SEEDED, workshop
-from bench.suites.shapes.training.students import add, common, gan, instaflow, lcm_lora, pairs, progressive, ufogen
+from bench.suites.shapes.training.students import (
+    add,
+    common,
+    gan,
+    instaflow,
+    lcm_lora,
+    pairs,
+    progressive,
+    start,
+    ufogen,
+)
 from bench.training.workshop import SNAPSHOTS, Workshop
 from tests.training.test_method_stages import SHORT, shop_with_eye
 
@@ -38,11 +48,12 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
         eight = {**SHORT, "steps": STEPS}
         patch.setattr(add, "ADD", replace(add.ADD, **eight))
         patch.setattr(add, "ADD_RECIPE", replace(add.ADD_RECIPE, discriminator_lead=LEAD))
-        patch.setattr(add, "ADD_START", replace(add.ADD_START, **SHORT))
+        patch.setattr(start, "START", replace(start.START, **SHORT))
         patch.setattr(lcm_lora, "LCM_LORA", replace(lcm_lora.LCM_LORA, **eight))
         patch.setattr(progressive, "PD", replace(progressive.PD, **SHORT))
         patch.setattr(progressive, "PD_STEPS", {16: 1, 8: 1, 4: 1, 2: 1, 1: STEPS})
-        patch.setattr(ufogen, "UFOGEN", replace(ufogen.UFOGEN, **SHORT))
+        patch.setattr(ufogen, "UFOGEN", replace(ufogen.UFOGEN, **eight))
+        patch.setattr(ufogen, "UFOGEN_RECIPE", replace(ufogen.UFOGEN_RECIPE, discriminator_lead=LEAD))
         few = replace(instaflow.INSTAFLOW_RECIPE, pairs=20, teacher_steps=2, flow_steps=2)
         patch.setattr(instaflow, "INSTAFLOW_RECIPE", few)
         patch.setattr(instaflow, "REFLOW", replace(instaflow.REFLOW, **SHORT))
@@ -56,10 +67,10 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, quick: pytest.MonkeyPatch) -> Workshop:
-    """Seed 1 of five methods."""
+    """Seed 1 of five methods, and of what two of them begin with."""
     shop_with_eye(folder := tmp_path_factory.mktemp("shop"))
     shop = workshop(folder, Console(quiet=True), 1)
-    for name in ("ufogen", "add", "lcm-lora", "pd", "instaflow"):
+    for name in ("start", "ufogen", "add", "lcm-lora", "pd", "instaflow"):
         STAGES[name].train(shop)
     return shop
 
@@ -73,6 +84,7 @@ def test_a_repetition_has_a_folder_of_its_own_and_shares_the_rest(shop: Workshop
 
 def test_another_seed_is_another_student(shop: Workshop) -> None:
     other = workshop(shop.folder, shop.console, 2)
+    STAGES["start"].train(other)
     STAGES["ufogen"].train(other)
     one, two = shop.weights("ufogen"), other.weights("ufogen")
     assert any(not torch.equal(one[key], two[key]) for key in one)
@@ -92,7 +104,7 @@ def test_seed_nought_is_the_training_that_there_always_was() -> None:
 
 def test_seeds_of_repetitions_never_meet() -> None:
     """Seeds of all stages lie within one stride, those of the rounds of progressive distillation too."""
-    seeds = [add.ADD.seed, add.ADD_START.seed, progressive.PD.seed + 16, gan.GAN.seed]
+    seeds = [add.ADD.seed, start.START.seed, progressive.PD.seed + 16, gan.GAN.seed]
     assert max(seeds) < 1000
 
 
@@ -107,7 +119,7 @@ def test_what_is_trained_once_has_no_seed(targets: list[str]) -> None:
 
 def test_every_student_can_be_repeated() -> None:
     assert set(STAGES) >= SEEDED
-    assert all("teacher" in STAGES[name].needs for name in SEEDED)
+    assert all("teacher" in command.ordered([name]) for name in SEEDED)
 
 
 @pytest.mark.parametrize("checkpoint", ["add", "lcm-lora", "pd-1", "instaflow"])
@@ -135,11 +147,13 @@ def test_what_was_not_trained_is_named_with_its_command(shop: Workshop) -> None:
 
 
 def test_currencies_count_what_came_before_in_full(shop: Workshop) -> None:
-    """ADD's start, InstaFlow's pairs and reflow, the earlier rounds of progressive distillation."""
+    """What ADD and UFOGen begin with, InstaFlow's pairs and reflow, the earlier rounds of progressive distillation."""
     lead, half, whole = (spent_at(shop, "add", share) for share in ("1/8", "1/2", "1/1"))
-    start = SHORT["steps"] * BATCH
-    learned = [round((item.images - start) / BATCH) for item in (lead, half, whole)]
+    before = SHORT["steps"] * BATCH
+    learned = [round((item.images - before) / BATCH) for item in (lead, half, whole)]
     assert learned == [0, STEPS // 2 - LEAD, STEPS - LEAD]  # nothing in the discriminator's lead
+    no_teacher = spent_at(shop, "ufogen", "1/1")
+    assert (no_teacher.images, no_teacher.teacher_evaluations) == (whole.images, 2 * before)
     assert half.teacher_evaluations == pytest.approx(2 * half.images)
     assert 0 < lead.seconds < half.seconds < whole.seconds
     eighth, all_of_it = (spent_at(shop, "pd-1", share) for share in ("1/8", "1/1"))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.command import STAGES
-from bench.suites.shapes.training.students import cfg_aware, common, dmd2, gan, gd, instaflow, pairs, ufogen
+from bench.suites.shapes.training.students import cfg_aware, common, dmd2, gan, gd, instaflow, pairs, start, ufogen
 from bench.suites.shapes.training.students.lcm import LCM
 from bench.suites.shapes.zoo import Zoo
 from bench.training.workshop import MADE, Workshop
@@ -31,6 +31,7 @@ CPU = torch.device("cpu")
 BATCH = 4
 SHORT: dict[str, Any] = {"steps": 3, "batch_size": BATCH, "warmup_steps": 1, "checkpoint_every": 1}
 MODULES: Mapping[str, Any] = {
+    "start": start,
     "gd": gd,
     "dmd2-4": dmd2,
     "dmd2-1": dmd2,
@@ -46,6 +47,7 @@ MODULES: Mapping[str, Any] = {
 def quick() -> Iterator[pytest.MonkeyPatch]:
     """Every training three steps of four images, every sheet two prompts."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "START", replace(start.START, **SHORT))
         patch.setattr(gd, "GD", replace(gd.GD, **SHORT))
         patch.setattr(dmd2, "DMD2_TRAINING", {n: replace(c, **SHORT) for n, c in dmd2.DMD2_TRAINING.items()})
         few = replace(instaflow.INSTAFLOW_RECIPE, pairs=20, teacher_steps=2, flow_steps=2)
@@ -56,6 +58,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(gan, "GAN", replace(gan.GAN, **SHORT))
         patch.setattr(gan, "_SAMPLES", 2)
         patch.setattr(ufogen, "UFOGEN", replace(ufogen.UFOGEN, **SHORT))
+        patch.setattr(ufogen, "UFOGEN_RECIPE", replace(ufogen.UFOGEN_RECIPE, discriminator_lead=1))
         patch.setattr(cfg_aware, "CFG_AWARE", replace(cfg_aware.CFG_AWARE, **SHORT))
         patch.setattr(common, "_SAMPLES", 2)
         yield patch
@@ -117,12 +120,13 @@ def note(shop: Workshop, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_a_stage_says_what_it_cost(shop: Workshop, evaluations: dict[str, int], name: str) -> None:
-    """The teacher's evaluations of the note are those that a hook on the teacher counted."""
+    """The teacher's evaluations of the note are those that a hook on the teacher counted, its start's included."""
     made = note(shop, name)
     assert made["seconds"] > 0
     assert made["recipe"]
     of_flow = instaflow.INSTAFLOW_RECIPE.pairs * instaflow.INSTAFLOW_RECIPE.flow_steps if name == "instaflow" else 0
-    assert made["teacher_evaluations"] == evaluations[name] + of_flow
+    before = evaluations["start"] if "start" in STAGES[name].needs else 0
+    assert made["teacher_evaluations"] == before + evaluations[name] + of_flow
     assert made["images"] % BATCH == 0
     assert list(shop.stage(name).glob("grid-*.png"))
 
@@ -139,6 +143,8 @@ def test_a_stage_that_was_stopped_goes_on_bit_for_bit(
 ) -> None:
     stopped = shop_with_eye(tmp_path)
     module = MODULES[name]
+    if "start" in STAGES[name].needs:
+        STAGES["start"].train(stopped)
     seen: list[int] = []
 
     reader = "PairBatches" if hasattr(module, "PairBatches") else "Conditioned"
@@ -228,18 +234,18 @@ def test_the_gan_is_a_pipeline_of_its_own(zoo: Zoo) -> None:
 
 def test_every_budget_is_within_that_of_lcm() -> None:
     """In teacher evaluations and in images that the student learned from; seconds are in the notes."""
-    own = cfg_aware.CFG_AWARE
+    own, game = cfg_aware.CFG_AWARE, ufogen.UFOGEN
+    begun = start.START.steps * start.START.batch_size
     spent = {
         "gd": (gd.TEACHER_EVALUATIONS * gd.GD.steps * gd.GD.batch_size, gd.GD.steps * gd.GD.batch_size),
-        **{
-            f"dmd2-{n}": tuple(dmd2.budget(config, dmd2.DMD2_RECIPE).values())[::-1]
-            for n, config in dmd2.DMD2_TRAINING.items()
-        },
+        "cfg-aware": (cfg_aware.TEACHER_EVALUATIONS * own.steps * own.batch_size, own.steps * own.batch_size),
+        "gan": (0, gan.GAN.steps * gan.GAN.batch_size),
+        "ufogen": (2 * begun, begun + (game.steps - ufogen.UFOGEN_RECIPE.discriminator_lead) * game.batch_size),
+        "instaflow": tuple(instaflow.budget().values())[::-1],
     }
-    spent["cfg-aware"] = (cfg_aware.TEACHER_EVALUATIONS * own.steps * own.batch_size, own.steps * own.batch_size)
-    spent["gan"] = (0, gan.GAN.steps * gan.GAN.batch_size)
-    spent["ufogen"] = (0, ufogen.UFOGEN.steps * ufogen.UFOGEN.batch_size)
-    spent["instaflow"] = tuple(instaflow.budget().values())[::-1]
+    for n, config in dmd2.DMD2_TRAINING.items():
+        matched = dmd2.budget(config, dmd2.DMD2_RECIPE)
+        spent[f"dmd2-{n}"] = (2 * begun + matched["teacher_evaluations"], begun + matched["images"])
     images = LCM.steps * LCM.batch_size
     for name, (evaluations, seen) in spent.items():
         assert 0 <= evaluations <= 2 * images, name

@@ -122,6 +122,21 @@ def test_a_discriminator_that_does_not_learn_teaches_nothing() -> None:
     assert torch.allclose(student.mean, MEAN + 0.7, atol=1e-9)
 
 
+def test_in_its_lead_the_discriminator_alone_learns_and_on_the_generators_samples() -> None:
+    start = Sampler(MEAN + 0.7, torch.full_like(MEAN, 0.3))
+    recipe = UfoGenRecipe(discriminator_lead=3, terminal_share=1.0, optimizer="adamw")
+    trained = game(copy.deepcopy(start), recipe)
+    config = recipe.training(steps=4, batch_size=256, seed=0, warmup_steps=1)
+    student = trained.trained["student"]
+    moved = [not torch.equal(student.mean, start.mean) for _ in train(trained, lambda step: batch(256, step), config)]
+    assert moved == [False, False, False, True]
+    assert isinstance(trained.discriminator, Quadratic)
+    assert float(trained.discriminator.weights.detach().abs().min()) > 0
+    led = [x_t for x_t, _ in trained.discriminator.seen[1:6:2]]  # the fakes of three steps
+    alpha, _ = SCHEDULE.at(749, MEAN)
+    assert torch.allclose(torch.cat(led).mean(dim=0), alpha * start.mean, atol=5 / 768**0.5)
+
+
 @pytest.fixture(scope="module")
 def real() -> UfoGenObjective:
     """The suite's networks, small, with random weights and heads that are decided."""
@@ -161,7 +176,12 @@ def clear(objective: UfoGenObjective) -> None:
 
 
 def test_choices_that_make_no_sense_are_refused() -> None:
-    for wrong in ({"intervals": 0}, {"reconstruction_weight": -1.0}, {"terminal_share": 1.5}):
+    for wrong in (
+        {"intervals": 0},
+        {"reconstruction_weight": -1.0},
+        {"terminal_share": 1.5},
+        {"discriminator_lead": -1},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             UfoGenRecipe(**wrong)  # type: ignore[arg-type]
     noise = Denoiser(Sampler(MEAN, VARIANCE), SCHEDULE, "epsilon")  # type: ignore[arg-type]

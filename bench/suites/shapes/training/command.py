@@ -17,12 +17,13 @@ from bench.lock import FolderLock
 from bench.suites.shapes.info import ZOO
 from bench.suites.shapes.training.eyes import EYES, eye_trainer, eyes_of
 from bench.suites.shapes.training.judging import train_clip, train_eye, train_preference, train_recogniser
-from bench.suites.shapes.training.pack import CURRENCIES, LIMIT_BYTES, pack_zoo
+from bench.suites.shapes.training.pack import LIMIT_BYTES, pack_zoo
 from bench.suites.shapes.training.second_teacher import train_second_teacher
 from bench.suites.shapes.training.seeds import SEEDED, workshop
 from bench.suites.shapes.training.stages import train_teacher, train_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE, train_add
 from bench.suites.shapes.training.students.cfg_aware import train_cfg_aware
+from bench.suites.shapes.training.students.common import CURRENCIES
 from bench.suites.shapes.training.students.dmd2 import dmd2_trainer
 from bench.suites.shapes.training.students.gan import GAN_RECIPE, train_gan
 from bench.suites.shapes.training.students.gd import train_gd
@@ -30,6 +31,7 @@ from bench.suites.shapes.training.students.instaflow import train_instaflow
 from bench.suites.shapes.training.students.lcm import train_lcm
 from bench.suites.shapes.training.students.lcm_lora import train_lcm_lora
 from bench.suites.shapes.training.students.progressive import train_pd
+from bench.suites.shapes.training.students.start import train_start
 from bench.suites.shapes.training.students.style import show_plugged, train_style
 from bench.suites.shapes.training.students.ufogen import train_ufogen
 from bench.suites.shapes.zoo import PACKED as PACK
@@ -72,15 +74,16 @@ STAGES: dict[str, Stage] = {
         "a second teacher of another size, for the ablations", ("teacher",), train_second_teacher, True, False
     ),
     "lcm": Stage("student: latent consistency distillation", ("teacher",), train_lcm, True),
-    "add": Stage("student: adversarial diffusion distillation", ("teacher", *eyes_of(ADD_RECIPE)), train_add, True),
+    "start": Stage("what adversarial students begin with: consistency distillation", ("teacher",), train_start, True),
+    "add": Stage("student: adversarial diffusion distillation", ("start", *eyes_of(ADD_RECIPE)), train_add, True),
     "lcm-lora": Stage("student: latent consistency distillation into a LoRA", ("teacher",), train_lcm_lora, True),
     "pd": Stage("student: progressive distillation, a checkpoint for 4, 2, 1 steps", ("teacher",), train_pd, True),
     "gd": Stage("student: guidance distillation, one network for all scales", ("teacher",), train_gd, True),
-    "dmd2-4": Stage("student: distribution matching, 4 steps", ("teacher",), dmd2_trainer(4), True),
-    "dmd2-1": Stage("student: distribution matching, 1 step", ("teacher",), dmd2_trainer(1), True),
+    "dmd2-4": Stage("student: distribution matching, 4 steps", ("start",), dmd2_trainer(4), True),
+    "dmd2-1": Stage("student: distribution matching, 1 step", ("start",), dmd2_trainer(1), True),
     "instaflow": Stage("student: reflow and distillation into 1 step", ("teacher",), train_instaflow, True),
     "cfg-aware": Stage("student: guided steps distilled two into one, 8 steps", ("teacher",), train_cfg_aware, True),
-    "ufogen": Stage("student: a GAN on noisy latents, 1 step", ("teacher",), train_ufogen, True),
+    "ufogen": Stage("student: a GAN on noisy latents, 1 step", ("start",), train_ufogen, True),
     "gan": Stage("a GAN from random weights, 1 step", ("teacher", *eyes_of(GAN_RECIPE)), train_gan, True),
     "style": Stage("a second base: the teacher's UNet tuned on another style", ("teacher",), train_style, True),
     "lcm-lora-style": Stage("the same LoRA on the second base: a sheet", ("lcm-lora", "style"), show_plugged),

@@ -16,7 +16,7 @@ from bench.judging import Prompt, image_seed
 from bench.suites.shapes.info import INFO
 from bench.suites.shapes.suite import ShapesSuite
 from bench.suites.shapes.training.students.cfg_aware import CFG_AWARE_GUIDANCE_SCALE
-from bench.suites.shapes.training.students.common import SHARED, below
+from bench.suites.shapes.training.students.common import CURRENCIES, SHARED, below
 from bench.suites.shapes.training.students.gd import GD_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.lcm import LCM_GUIDANCE_SCALE
 from bench.suites.shapes.training.students.progressive import stage_of
@@ -65,9 +65,6 @@ STUDENTS = (
     "gd", "dmd2-4", "dmd2-1", "instaflow", "cfg-aware", "ufogen", "gan",
 )  # fmt: skip
 """In the order in which they are packed while there is room; "style" is the second base of LCM-LoRA."""
-
-CURRENCIES = ("seconds", "images", "teacher_evaluations")
-"""What a student's training is counted in, in its note."""
 
 LIMIT_BYTES = 40 * 2**20
 """Of all weights together."""

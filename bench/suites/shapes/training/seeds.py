@@ -9,7 +9,7 @@ from rich.console import Console
 from bench.training.workshop import Workshop
 
 SEEDED = frozenset(
-    ("add", "lcm", "lcm-lora", "pd", "gd", "dmd2-4", "dmd2-1", "instaflow", "cfg-aware", "ufogen", "gan")
+    ("start", "add", "lcm", "lcm-lora", "pd", "gd", "dmd2-4", "dmd2-1", "instaflow", "cfg-aware", "ufogen", "gan")
 )
 """The stages that are trained again with another seed; judges, feature networks and teachers are not."""
 

@@ -19,8 +19,9 @@ from bench.suites.shapes.generator.networks import UNET_WIDTHS, make_unet
 from bench.suites.shapes.training.eyes import eyes_of, load_caption_encoder, load_features
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.stages import latents, load_vae
-from bench.suites.shapes.training.students.add import ADD_RECIPE, ADD_START, ADD_START_RECIPE
+from bench.suites.shapes.training.students.add import ADD_RECIPE
 from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
+from bench.suites.shapes.training.students.start import START, START_RECIPE
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.lock import held
 from bench.training.workshop import Workshop
@@ -32,7 +33,7 @@ from methods.lcm.objective import LcmObjective
 
 ABLATION = ADD_RECIPE.training(steps=400, batch_size=32, seed=60, checkpoint_every=50)
 """The budget of a row, half of it the discriminator's lead: under ten minutes on two cores."""
-ABLATION_START = replace(ADD_START, steps=ADD_START.steps // 4)
+ABLATION_START = replace(START, steps=START.steps // 4)
 """The rows of a seed that begin with a teacher's weights share one start, a quarter of the shipped student's."""
 
 FOLDER = "ablation"
@@ -58,7 +59,7 @@ class Variant:
         """The stage that makes the student it begins as; None where it begins with random weights."""
         if self.start == "random":
             return None
-        return f"{FOLDER}/start-{_digest(self.student, asdict(ADD_START_RECIPE), asdict(ABLATION_START))}"
+        return f"{FOLDER}/start-{_digest(self.student, asdict(START_RECIPE), asdict(ABLATION_START))}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -116,7 +117,7 @@ def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
             torch.manual_seed(config.seed)
             encoders = load_teacher(shop)
             student = _unet(shop, encoders, it.student).requires_grad_(True)
-            objective = LcmObjective(denoiser(student), denoiser(_unet(shop, encoders, it.student)), ADD_START_RECIPE)
+            objective = LcmObjective(denoiser(student), denoiser(_unet(shop, encoders, it.student)), START_RECIPE)
             batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=False)
             averages, made = shop.run(stage, objective, batches, config, data=data_note(config), student=None)
             images = config.steps * config.batch_size

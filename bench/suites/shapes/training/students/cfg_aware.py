@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
 
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import (
@@ -15,14 +13,12 @@ from bench.suites.shapes.training.students.common import (
     data_note,
     denoiser,
     load_teacher,
-    pipeline,
-    sample_rows,
+    student_grid,
 )
 from bench.suites.shapes.training.students.lcm import LCM
 from bench.training.workshop import Workshop
 from methods.cfg_aware import CFGAware
 from methods.cfg_aware.objective import CfgAwareObjective, CfgAwareRecipe
-from methods.pipelines import make_scheduler
 
 CFG_AWARE = replace(LCM, steps=600, seed=48)
 """Half of LCM's images: an image costs four evaluations of the teacher."""
@@ -41,12 +37,14 @@ def train_cfg_aware(shop: Workshop) -> None:
     student = copy.deepcopy(teacher.unet).requires_grad_(True)
     objective = CfgAwareObjective(denoiser(student), denoiser(teacher.unet), CFG_AWARE_RECIPE)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, CFGAware.default_recipe)
-        return sample_rows(pipe, (CFG_AWARE_RECIPE.student_steps,), CFG_AWARE_GUIDANCE_SCALE)
-
+    grid = student_grid(
+        shop,
+        teacher,
+        batches.latents.scaling_factor,
+        CFGAware.default_recipe,
+        (CFG_AWARE_RECIPE.student_steps,),
+        CFG_AWARE_GUIDANCE_SCALE,
+    )
     averages, made = shop.run(
         "cfg-aware", objective, batches, config, data=data_note(config), grid=grid, measure_every=200
     )

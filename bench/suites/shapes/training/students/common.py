@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -25,9 +25,14 @@ from methods.diffusion.schedule import Schedule
 from methods.distill.denoiser import Denoiser
 from methods.distill.loop import TrainConfig
 from methods.distill.objective import Batch
+from methods.interface import Recipe
+from methods.pipelines import make_scheduler
 
 SHARED = ("text_encoder", "text_encoder_2")
 """Parts of the teacher that all pipelines have alike."""
+
+CURRENCIES = ("seconds", "images", "teacher_evaluations")
+"""In which the note of a student counts what it took."""
 
 _SAMPLES = 24
 
@@ -95,6 +100,24 @@ def sample_rows(pipe: StableDiffusionXLPipeline, steps: tuple[int, ...], guidanc
     """uint8 images: the first validation captions at each number of steps, one after the other."""
     prompts = captions(make_scenes("validation", range(_SAMPLES)))
     return torch.cat([sample(pipe, prompts, steps=count, guidance_scale=guidance_scale) for count in steps])
+
+
+def student_grid(
+    shop: Workshop,
+    teacher: Teacher,
+    scaling_factor: float,
+    recipe: Recipe,
+    steps: tuple[int, ...],
+    guidance_scale: float = 0.0,
+) -> Callable[[Mapping[str, nn.Module]], Tensor]:
+    """What `Workshop.run` takes as its grid: samples of the student by the sampler that `recipe` names."""
+
+    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
+        pipe = pipeline(shop, teacher, networks["student"], scaling_factor)
+        pipe.scheduler = make_scheduler(pipe.scheduler.config, recipe)
+        return sample_rows(pipe, steps, guidance_scale)
+
+    return grid
 
 
 def data_note(config: TrainConfig) -> str:

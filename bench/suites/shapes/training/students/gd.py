@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
 
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import (
@@ -14,15 +12,13 @@ from bench.suites.shapes.training.students.common import (
     data_note,
     denoiser,
     load_teacher,
-    pipeline,
-    sample_rows,
+    student_grid,
 )
 from bench.suites.shapes.training.students.lcm import LCM, LCM_GUIDANCE_EMBEDDING
 from bench.training.workshop import Workshop
 from methods.distill.guidance_input import with_guidance_input
 from methods.guidance_distillation import GuidanceDistillation
 from methods.guidance_distillation.objective import GdObjective, GdRecipe
-from methods.pipelines import make_scheduler
 
 GD = replace(LCM, seed=41)
 GD_RECIPE = GdRecipe(w_min=0.0, w_max=3.0)
@@ -39,12 +35,9 @@ def train_gd(shop: Workshop) -> None:
     unet = with_guidance_input(teacher.unet, LCM_GUIDANCE_EMBEDDING)
     objective = GdObjective(denoiser(unet), denoiser(teacher.unet), GD_RECIPE)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, GuidanceDistillation.default_recipe)
-        return sample_rows(pipe, (4, 8), GD_GUIDANCE_SCALE)
-
+    grid = student_grid(
+        shop, teacher, batches.latents.scaling_factor, GuidanceDistillation.default_recipe, (4, 8), GD_GUIDANCE_SCALE
+    )
     averages, made = shop.run("gd", objective, batches, config, data=data_note(config), grid=grid, measure_every=200)
     images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}

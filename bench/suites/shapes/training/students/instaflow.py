@@ -6,18 +6,18 @@ Each of the four goes on where it was stopped, and none is done twice.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
 from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.suites.shapes.generator.networks import make_unet
 from bench.suites.shapes.training.data import LatentBatches
 from bench.suites.shapes.training.stages import latents
-from bench.suites.shapes.training.students.common import denoiser, load_teacher, pipeline, sample_rows
+from bench.suites.shapes.training.students.common import denoiser, load_teacher, student_grid
 from bench.suites.shapes.training.students.lcm import LCM
 from bench.suites.shapes.training.students.pairs import PairBatches, PairFolder, Sampler
 from bench.suites.shapes.training.teacher import Teacher
@@ -37,7 +37,6 @@ from methods.instaflow.objective import (
     flow_images,
     teacher_images,
 )
-from methods.pipelines import make_scheduler
 from methods.weights import sha256
 
 INSTAFLOW_RECIPE = InstaFlowRecipe(pairs=10_240, teacher_steps=10, guidance_scale=2.5, flow_steps=8)
@@ -107,12 +106,7 @@ def _train(
 ) -> None:
     torch.manual_seed(config.seed)
     batch_at = PairBatches(pairs, encoded_texts(batches, teacher), config.batch_size, config.seed)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, InstaFlow.default_recipe)
-        return sample_rows(pipe, grid_steps, 0.0)
-
+    grid = student_grid(shop, teacher, batches.scaling_factor, InstaFlow.default_recipe, grid_steps)
     data = f"{pairs.count:,} pairs, {config.steps * config.batch_size:,} seen"
     averages, made = shop.run(name, objective, batch_at, config, data=data, grid=grid, measure_every=200)
     wait_for_all()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import Tensor, nn
 
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import (
@@ -13,15 +10,13 @@ from bench.suites.shapes.training.students.common import (
     data_note,
     denoiser,
     load_teacher,
-    pipeline,
-    sample_rows,
+    student_grid,
 )
 from bench.training.workshop import Workshop
 from methods.distill.guidance_input import with_guidance_input
 from methods.distill.loop import TrainConfig
 from methods.lcm import LCM as LCM_METHOD
 from methods.lcm.objective import LcmObjective, LcmRecipe
-from methods.pipelines import make_scheduler
 
 LCM = TrainConfig(
     steps=1200,
@@ -49,12 +44,9 @@ def train_lcm(shop: Workshop) -> None:
     unet = with_guidance_input(teacher.unet, LCM_GUIDANCE_EMBEDDING)
     objective = LcmObjective(denoiser(unet), denoiser(teacher.unet), LCM_RECIPE)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, LCM_METHOD.default_recipe)
-        return sample_rows(pipe, (1, 4), LCM_GUIDANCE_SCALE)
-
+    grid = student_grid(
+        shop, teacher, batches.latents.scaling_factor, LCM_METHOD.default_recipe, (1, 4), LCM_GUIDANCE_SCALE
+    )
     averages, made = shop.run("lcm", objective, batches, config, data=data_note(config), grid=grid, measure_every=200)
     images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": TEACHER_EVALUATIONS * images}

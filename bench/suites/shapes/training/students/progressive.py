@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from diffusers import UNet2DConditionModel
-from torch import Tensor, nn
 
 from bench.suites.shapes.generator.networks import make_unet
 from bench.suites.shapes.training.stages import latents
@@ -17,14 +16,12 @@ from bench.suites.shapes.training.students.common import (
     data_note,
     denoiser,
     load_teacher,
-    pipeline,
-    sample_rows,
+    student_grid,
 )
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.workshop import Workshop
 from methods.distill.loop import TrainConfig
 from methods.distill.parallel import wait_for_all
-from methods.pipelines import make_scheduler
 from methods.progressive import ProgressiveDistillation
 from methods.progressive.objective import PdObjective, PdRecipe, Round, rounds
 
@@ -78,12 +75,13 @@ def _train_round(shop: Workshop, teacher: Teacher, this_round: Round, before: st
     student = copy.deepcopy(unet).requires_grad_(True)
     objective = PdObjective(denoiser(student), denoiser(unet), this_round, PD_RECIPE.weighting)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, ProgressiveDistillation.default_recipe)
-        return sample_rows(pipe, (this_round.student_steps,), 0.0)
-
+    grid = student_grid(
+        shop,
+        teacher,
+        batches.latents.scaling_factor,
+        ProgressiveDistillation.default_recipe,
+        (this_round.student_steps,),
+    )
     name = stage_of(this_round.student_steps)
     images = config.steps * config.batch_size
     averages, made = shop.run(name, objective, batches, config, data=data_note(config), grid=grid, measure_every=100)

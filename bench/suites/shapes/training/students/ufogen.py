@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
 
 from bench.suites.shapes.training.stages import latents
 from bench.suites.shapes.training.students.common import (
@@ -14,12 +12,11 @@ from bench.suites.shapes.training.students.common import (
     data_note,
     denoiser,
     load_teacher,
-    pipeline,
-    sample_rows,
+    student_grid,
 )
+from bench.suites.shapes.training.students.start import started, with_start
 from bench.training.workshop import Workshop
 from methods.adversarial.backbone import UNetDiscriminator
-from methods.pipelines import make_scheduler
 from methods.ufogen import UFOGen
 from methods.ufogen.objective import UfoGenObjective
 from methods.ufogen.recipe import UfoGenRecipe
@@ -29,19 +26,19 @@ UFOGEN = UFOGEN_RECIPE.training(steps=1500, batch_size=64, seed=49, checkpoint_e
 
 
 def train_ufogen(shop: Workshop) -> None:
-    """Generator and discriminator both start from the teacher's weights; the teacher itself is never asked."""
+    """The generator starts as ADD's student does, the discriminator from the teacher's weights."""
     config = shop.seeded(UFOGEN)
     torch.manual_seed(config.seed)
     teacher = load_teacher(shop)
-    student, judge = (copy.deepcopy(teacher.unet).requires_grad_(True) for _ in range(2))
+    student, begun = started(shop, teacher)
+    judge = copy.deepcopy(teacher.unet).requires_grad_(True)
     objective = UfoGenObjective(denoiser(student), UNetDiscriminator(denoiser(judge)), UFOGEN_RECIPE)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
-
-    def grid(networks: Mapping[str, nn.Module]) -> Tensor:
-        pipe = pipeline(shop, teacher, networks["student"], batches.latents.scaling_factor)
-        pipe.scheduler = make_scheduler(pipe.scheduler.config, UFOGen.default_recipe)
-        return sample_rows(pipe, (1, 4), 0.0)
-
+    grid = student_grid(shop, teacher, batches.latents.scaling_factor, UFOGen.default_recipe, (1, 4))
     averages, made = shop.run("ufogen", objective, batches, config, data=data_note(config), grid=grid)
-    counted = {"images": config.steps * config.batch_size, "teacher_evaluations": 0}
-    shop.finish("ufogen", averages["student"].state_dict(), {**made, **counted, "recipe": vars(UFOGEN_RECIPE)})
+    counted = {
+        "images": (config.steps - UFOGEN_RECIPE.discriminator_lead) * config.batch_size,
+        "teacher_evaluations": 0,
+    }
+    note = with_start({**made, **counted, "recipe": vars(UFOGEN_RECIPE)}, begun)
+    shop.finish("ufogen", averages["student"].state_dict(), note)
