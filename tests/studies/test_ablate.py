@@ -39,7 +39,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ablation, "ABLATION", replace(ablation.ABLATION, **short))
         patch.setattr(ablation, "ABLATION_START", replace(ablation.ABLATION_START, **short))
-        patch.setattr(ablation, "ADD_RECIPE", replace(ablation.ADD_RECIPE, discriminator_lead=0))
+        patch.setattr(ablation, "ABLATION_RECIPE", replace(ablation.ABLATION_RECIPE, discriminator_lead=0))
         patch.setattr(study, "PROMPTS", PROMPTS)
         patch.setattr(study, "METRICS", ("clip-shapes", "attributes"))
         yield patch
