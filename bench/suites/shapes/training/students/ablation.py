@@ -33,7 +33,7 @@ from methods.lcm.objective import LcmObjective
 
 ABLATION_RECIPE = replace(ADD_RECIPE, discriminator_lead=100)
 ABLATION = ABLATION_RECIPE.training(steps=250, batch_size=32, seed=60, checkpoint_every=50)
-"""The budget of a row: two minutes on two cores, so that the table, of seventeen rows and three seeds, fits a sitting."""
+"""The budget of a row: two minutes on two cores, so that seventeen rows from three seeds fit a sitting."""
 ABLATION_START = replace(START, steps=START.steps // 4)
 """The rows of a seed that begin with a teacher's weights share one start, a quarter of the shipped student's."""
 

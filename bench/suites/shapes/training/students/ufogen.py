@@ -34,7 +34,7 @@ UFOGEN_RECIPE = UfoGenRecipe(
     intervals             at a quarter of this schedule below T is hardly anything to tell apart: after 150 steps of its
                           own the discriminator was at 4.15, where 4.16 is undecided; at half of it, at 4.11 after 100
     terminal_share        at other timesteps the generator is good already
-    discriminator_lead    heads that say nothing lead a generator away that is good: FD rose from 2.8 to 7.1 in 100 steps
+    discriminator_lead    heads that say nothing lead a good generator away: FD rose from 2.8 to 7.1 in 100 steps
     generator_rate        at 1e-4 FD falls to 2.4 in 100 steps and is back at 2.9 after 200; at 2e-4 it only rises
 """
 UFOGEN = UFOGEN_RECIPE.training(steps=400, batch_size=64, seed=49, checkpoint_every=100, momentum=0.5)
