@@ -12,8 +12,8 @@ StyleGAN", arXiv 1912.04958, section 2.2.
     per-prompt mean of w        mean_style with the prompt's text, as only f(z) varies
     psi                         truncation_psi
 
-What StyleGAN-T has beyond this and this has not: noise inputs, CLIP guidance, growing resolutions. It writes pixels;
-this writes latents, of which the teacher's own decoder makes images, so that all methods of a comparison share it.
+What StyleGAN-T's generator has and this has not: noise inputs, growing resolutions. It writes pixels; this writes
+latents, of which the teacher's own decoder makes images, so that all methods of a comparison share it.
 """
 
 from __future__ import annotations
