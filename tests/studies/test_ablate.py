@@ -20,6 +20,7 @@ from bench.studies.trainings import seeded_shop
 from bench.suites.shapes.generator.networks import make_unet
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.students import ablation, common
+from bench.suites.shapes.training.students import start as beginning
 from bench.suites.shapes.training.students.ablation import Variant, train_variant, variant
 from bench.training.lock import held
 from bench.training.workshop import MADE, WEIGHTS, Workshop
@@ -40,6 +41,7 @@ def quick() -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(ablation, "ABLATION", replace(ablation.ABLATION, **short))
         patch.setattr(ablation, "ABLATION_START", replace(ablation.ABLATION_START, **short))
         patch.setattr(ablation, "ABLATION_RECIPE", replace(ablation.ABLATION_RECIPE, discriminator_lead=0))
+        patch.setattr(common, "_SAMPLES", 2)
         patch.setattr(study, "PROMPTS", PROMPTS)
         patch.setattr(study, "METRICS", ("clip-shapes", "attributes"))
         yield patch
@@ -139,7 +141,8 @@ def test_a_row_stopped_in_the_middle_goes_on_bit_for_bit(
             return super().__call__(step)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablation, "Conditioned", Stops)
+        for module in (beginning, ablation):
+            patch.setattr(module, "Conditioned", Stops)
         with pytest.raises(KeyboardInterrupt):
             train_variant(stopped, run.variant)
         assert (stopped.stage(run.variant.stage) / CHECKPOINT).exists()

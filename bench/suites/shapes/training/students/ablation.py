@@ -21,7 +21,7 @@ from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.stages import latents, load_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE
 from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
-from bench.suites.shapes.training.students.start import START, START_RECIPE
+from bench.suites.shapes.training.students.start import START, START_RECIPE, distil_start
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.lock import held
 from bench.training.workshop import Workshop
@@ -29,7 +29,6 @@ from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.distill.checkpoint import CHECKPOINT
 from methods.distill.loop import TrainConfig
-from methods.lcm.objective import LcmObjective
 
 ABLATION_RECIPE = replace(ADD_RECIPE, discriminator_lead=100)
 ABLATION = ABLATION_RECIPE.training(steps=250, batch_size=32, seed=60, checkpoint_every=50)
@@ -114,16 +113,8 @@ def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
         return {"seconds": 0.0, "images": 0, "teacher_evaluations": 0}
     with held(shop.stage(stage) / "lock", wait=True):
         if not shop.finished(stage):
-            config = shop.seeded(ABLATION_START)
-            torch.manual_seed(config.seed)
             encoders = load_teacher(shop)
-            student = _unet(shop, encoders, it.student).requires_grad_(True)
-            objective = LcmObjective(denoiser(student), denoiser(_unet(shop, encoders, it.student)), START_RECIPE)
-            batches = Conditioned(latents(shop, config.batch_size, config.seed), encoders, with_pixels=False)
-            averages, made = shop.run(stage, objective, batches, config, data=data_note(config), student=None)
-            images = config.steps * config.batch_size
-            counted = {"images": images, "teacher_evaluations": 2 * images}
-            shop.finish(stage, averages["student"].state_dict(), {**made, **counted})
+            distil_start(shop, stage, ABLATION_START, encoders, _unet(shop, encoders, it.student))
         (shop.stage(stage) / CHECKPOINT).unlink(missing_ok=True)
     return shop.note(stage)
 

@@ -29,6 +29,7 @@ from bench.suites.shapes.training.teacher import Teacher
 from bench.training.workshop import Workshop
 from methods.add import ADD
 from methods.diffusion.guidance import guidance_weight
+from methods.distill.loop import TrainConfig
 from methods.lcm.objective import LcmObjective, LcmRecipe
 
 START_RECIPE = LcmRecipe(w_min=guidance_weight(LCM_GUIDANCE_SCALE), w_max=guidance_weight(LCM_GUIDANCE_SCALE))
@@ -39,20 +40,27 @@ STAGE = "start"
 
 
 def train_start(shop: Workshop) -> None:
-    """Latent consistency distillation at one guidance scale; its averages are not what goes on, its weights are."""
-    config = shop.seeded(START)
-    torch.manual_seed(config.seed)
+    """The start of the students that ship."""
     teacher = load_teacher(shop)
-    student = copy.deepcopy(teacher.unet).requires_grad_(True)
-    objective = LcmObjective(denoiser(student), denoiser(teacher.unet), START_RECIPE)
+    distil_start(shop, STAGE, START, teacher, teacher.unet)
+
+
+def distil_start(
+    shop: Workshop, stage: str, training: TrainConfig, teacher: Teacher, unet: UNet2DConditionModel
+) -> None:
+    """Distil `unet`, which reads the teacher's text embeddings, at one guidance scale; the averaged student is kept."""
+    config = shop.seeded(training)
+    torch.manual_seed(config.seed)
+    student = copy.deepcopy(unet).requires_grad_(True)
+    objective = LcmObjective(denoiser(student), denoiser(unet), START_RECIPE)
     batches = Conditioned(latents(shop, config.batch_size, config.seed), teacher, with_pixels=False)
     grid = student_grid(shop, teacher, batches.latents.scaling_factor, ADD.default_recipe, (1, 4))
-    networks, made = shop.run(
-        STAGE, objective, batches, config, data=data_note(config), grid=grid, measure_every=100, student=None
+    averages, made = shop.run(
+        stage, objective, batches, config, data=data_note(config), grid=grid, measure_every=100, student=None
     )
     images = config.steps * config.batch_size
     counted = {"images": images, "teacher_evaluations": 2 * images}
-    shop.finish(STAGE, networks["student"].state_dict(), {**made, **counted, "recipe": vars(START_RECIPE)})
+    shop.finish(stage, averages["student"].state_dict(), {**made, **counted, "recipe": vars(START_RECIPE)})
 
 
 def started(shop: Workshop, teacher: Teacher) -> tuple[UNet2DConditionModel, dict[str, Any]]:
