@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.claims.ablations import ROWS, Row
 from bench.claims.claim import ablation
-from bench.claims.judge import SEEDS, by_seed
+from bench.claims.judge import SEEDS, by_seed, in_common
 from bench.claims.pooled import Pooled, difference, mean
 from bench.published.tables import PublishedRow, published, rule
 from bench.record import Record
@@ -102,9 +102,14 @@ def _measured(name: str, row: Row, default: Row, records: tuple[Record, ...]) ->
     value = mean(values)
     if row is default:
         return Measured(value, None, "default")
-    if len(others) < 2 or {record.cell for record in mine.values()} == {record.cell for record in others.values()}:
+    rows, defaults = in_common([mine, others])
+    if len(rows) < 2 or {record.cell for record in rows.values()} == {record.cell for record in defaults.values()}:
         return Measured(value, None, "cannot tell")
-    change = difference(values, [record.per_image[name] for record in others.values()])
+    change = difference(
+        [record.per_image[name] for record in rows.values()],
+        [record.per_image[name] for record in defaults.values()],
+        same_seeds=True,
+    )
     if change.low <= 0 <= change.high:
         return Measured(value, change, "cannot tell")
     quantity = next(iter(mine.values())).quantity(name)

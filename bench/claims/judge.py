@@ -81,6 +81,12 @@ def by_seed(side: Side, quantity: str, images_per_prompt: int, records: Iterable
     return dict(sorted(found.items()))
 
 
+def in_common(sides: Sequence[Mapping[int, Record]]) -> list[dict[int, Record]]:
+    """The same by-seed records, of the training seeds that all sides have."""
+    seeds = [seed for seed in sides[0] if all(seed in side for side in sides)]
+    return [{seed: side[seed] for seed in seeds} for side in sides]
+
+
 def rows_of(record: Record) -> tuple[str, ...]:
     """The rows of the ablations that a record stands for."""
     training = record.provenance.get("training")
@@ -100,6 +106,8 @@ def _is_of(side: Side, record: Record, images_per_prompt: int) -> bool:
 def _evidence(comparison: Comparison, records: Sequence[Record], wider: float) -> Evidence:
     sides = [side for side in (comparison.one, comparison.other) if side is not None]
     found = [by_seed(side, comparison.quantity, comparison.images_per_prompt, records) for side in sides]
+    if _same_seeds(comparison):
+        found = in_common(found)
     for side, of_side in zip(sides, found, strict=True):
         needed = 1 if _fixed(side) else SEEDS
         if len(of_side) < needed:
@@ -124,7 +132,12 @@ def _interval(
     if comparison.other is None:
         return mean(values[0], level, fixed=fixed[0])
     statistic = ratio if comparison.statistic == "ratio" else difference
-    return statistic(values[0], values[1], level, fixed=(fixed[0], fixed[1]))
+    return statistic(values[0], values[1], level, fixed=(fixed[0], fixed[1]), same_seeds=_same_seeds(comparison))
+
+
+def _same_seeds(comparison: Comparison) -> bool:
+    """Whether both sides are rows of the ablations, which have everything that a seed decides in common."""
+    return comparison.other is not None and None not in (comparison.one.row, comparison.other.row)
 
 
 def _fixed(side: Side) -> bool:

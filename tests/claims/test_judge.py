@@ -24,13 +24,15 @@ def claim(*comparisons: Comparison) -> Claim:
     return Claim("test", "a test", "nowhere", "none", comparisons, "python -m bench bakeoff")
 
 
-def methods(levels: dict[str, float], rng: np.random.Generator, *, seeds: int = 3) -> list[Record]:
+def methods(
+    levels: dict[str, float], rng: np.random.Generator, *, seeds: int = 3, of_seeds: float = 0.1
+) -> list[Record]:
     """A method a level of FD-shapes; preference goes the other way."""
     by_image = 2 * rng.standard_normal(100)
     made: list[Record] = []
     for name, level in levels.items():
         tables = {
-            "fd-shapes": scores(level, rng, seeds=seeds, of_images=by_image),
+            "fd-shapes": scores(level, rng, seeds=seeds, of_seeds=of_seeds, of_images=by_image),
             "preference": scores(50 - level, rng, seeds=seeds, of_images=by_image),
         }
         made += trainings(tables, name)
@@ -67,7 +69,7 @@ def test_a_claim_about_many_is_refused_by_chance_no_more_often_than_one_about_on
     refused = unwidened = 0
     for repeat in range(60):
         levels = dict.fromkeys(["add", *rivals], 3.0)
-        found = judge(many, methods(levels, np.random.default_rng(1000 + repeat)))
+        found = judge(many, methods(levels, np.random.default_rng(1000 + repeat), of_seeds=1.0))
         refused += found.verdict == "does not"
         unwidened += any(part.interval is not None and part.interval.low > 0 for part in found.evidence)
     assert refused / 60 <= 0.10
@@ -154,6 +156,21 @@ def test_a_row_is_found_by_the_training_that_stands_for_it() -> None:
     assert found.verdict == "holds"
     assert found.evidence[0].interval is not None
     assert found.evidence[0].interval.value == pytest.approx(10.0, rel=0.05)
+
+
+def test_rows_of_the_ablations_are_compared_seed_by_seed() -> None:
+    """They begin as the same student: what that one is like moves both, and is no part of their difference."""
+    rng = np.random.default_rng(0)
+    of_seeds = 20 * rng.standard_normal((3, 1))
+    records = row("default", {"fd-shapes": 200 + of_seeds + scores(0.0, rng)}, ("default", "f-1"))
+    records += row("f-2", {"fd-shapes": 199 + of_seeds + scores(0.0, rng)})
+    worse = Comparison("fd-shapes", ablation("f-1"), ablation("f-2"), "above")
+    assert judge(claim(worse), records).verdict == "holds"
+    assert judge(claim(worse), records[:-1]).verdict == "cannot tell"  # two seeds in common
+    apart = [replace(item, per_image={"fd-shapes": item.per_image["fd-shapes"]}) for item in records]
+    for item, other in zip(apart[3:], (1, 2, 0), strict=True):
+        object.__setattr__(item, "cell", replace(item.cell, train_seed=other))
+    assert judge(claim(worse), apart).verdict == "cannot tell"  # the wrong seeds together
 
 
 def test_the_bakeoff_measures_what_the_claims_compare() -> None:

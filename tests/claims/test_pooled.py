@@ -31,15 +31,13 @@ def drawn(rng: np.random.Generator, of_seeds: float, of_images: float, level: fl
 
 
 def test_the_variance_is_that_of_two_crossed_factors() -> None:
-    """Balanced two-way layout, from its mean squares: (MS_seeds + MS_images - MS_residual) / (S n)."""
+    """Balanced two-way layout, from its mean squares: (MS_seeds + MS_images) / (S n), MS_residual / (S n) too much."""
     rng = np.random.default_rng(1)
     data = scores(5.0, rng, seeds=4, prompts=30, of_seeds=2.0, of_images=3 * rng.standard_normal(30))
     rows, columns = data.mean(axis=1), data.mean(axis=0)
-    residual = data - rows[:, None] - columns[None, :] + data.mean()
     ms_seeds = 30 * rows.var(ddof=1)
     ms_images = 4 * columns.var(ddof=1)
-    ms_residual = (residual**2).sum() / (3 * 29)
-    variance = (ms_seeds + ms_images - ms_residual) / 120
+    variance = (ms_seeds + ms_images) / 120
     found = mean(data)
     assert found.value == pytest.approx(data.mean())
     assert found.high - found.value == pytest.approx(t.ppf(0.975, found.degrees) * math.sqrt(variance))
@@ -68,6 +66,31 @@ def test_a_difference_is_covered_over_shared_images(one: float, other: float) ->
         return difference(*sides)
 
     assert coverage(made, 0.0) >= 0.95 - SLACK - 0.02
+
+
+def sharing(rng: np.random.Generator, own: float) -> tuple[Table, Table]:
+    """Two sides of one mean whose seeds have an effect in common, of 2, and one of their own."""
+    in_common = 2 * rng.standard_normal((3, 1)) + 3 * rng.standard_normal(40)
+    one, other = (in_common + scores(1.0, rng, prompts=40, of_seeds=own) for _ in range(2))
+    return one, other
+
+
+@pytest.mark.parametrize("own", [0.0, 0.3, 2.0])
+def test_a_difference_over_seeds_in_common_is_covered_whatever_they_share(own: float) -> None:
+    found = coverage(lambda rng: difference(*sharing(rng, own), same_seeds=True), 0.0)
+    assert found >= 0.95 - SLACK - 0.02
+
+
+def test_what_seeds_share_cancels_where_it_is_said_that_they_do() -> None:
+    one, other = sharing(np.random.default_rng(4), 0.01)
+    together, apart = (difference(one, other, same_seeds=same) for same in (True, False))
+    assert together.value == apart.value
+    assert apart.high - apart.low > 5 * (together.high - together.low)
+    shifted = [side + 50 for side in (one, other)]
+    of_means = [ratio(*shifted, same_seeds=same) for same in (True, False)]
+    assert of_means[1].high - of_means[1].low > 5 * (of_means[0].high - of_means[0].low)
+    with pytest.raises(ValueError, match="need as many"):
+        difference(one, other[:2], same_seeds=True)
 
 
 def test_images_alone_do_not_cover_what_seeds_change() -> None:
