@@ -25,6 +25,7 @@ from bench.report.display import digits_of, number
 from bench.report.frame import Group, label, steps_text
 from bench.report.labels import Label, place_labels
 from bench.report.legend import legend_height, write_legend
+from bench.report.scales import dodged
 from bench.report.sections import DataTable, Figure, Material, Section, Value
 from bench.report.sheets import Sheet
 from bench.report.style import FAINT, TEACHERS, drawing, encode, looks, new_figure
@@ -153,10 +154,11 @@ def _draw(found: Sequence[Drift], scale: float, title: str) -> dict[str, bytes]:
         axes.axhline(scale, color=FAINT, lw=0.9, ls="--")
         labels = [Label("different prompts", steps[0] * 1.3, scale, FAINT, minor=True)]
         obstacles = []
-        for place, name in enumerate(names):
+        cells = [(label(item.cell), item.cell.num_inference_steps) for item in found]
+        at = dodged((cell for cell in cells if cell[0] in names), min(0.05, 0.5 / len(names)))
+        for name in names:
             line = sorted((i for i in found if label(i.cell) == name), key=lambda i: i.cell.num_inference_steps)
-            aside = 2 ** (0.05 * (place - (len(names) - 1) / 2))  # so that intervals do not cover each other
-            x, y = [item.cell.num_inference_steps * aside for item in line], [item.value for item in line]
+            x, y = [2 ** at[name, item.cell.num_inference_steps] for item in line], [item.value for item in line]
             spread = [[item.value - item.low for item in line], [item.high - item.value for item in line]]
             style = look[name]
             axes.errorbar(x, y, yerr=spread, color=style.colour, marker=style.marker, ls=style.dashes, capsize=2,

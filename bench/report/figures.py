@@ -14,7 +14,7 @@ from bench.report.labels import Label, place_labels
 from bench.report.latency_figure import draw_latency
 from bench.report.legend import MOST_SERIES, legend_height, write_legend
 from bench.report.points import COST, Point, front, leading, points
-from bench.report.scales import along, set_limits
+from bench.report.scales import along, dodged, set_limits
 from bench.report.style import FAINT, TEACHERS, Look, drawing, encode, looks, new_figure
 
 __all__ = ["COST", "Point", "figures", "front", "points"]
@@ -84,7 +84,7 @@ def _panel_steps(axes: Axes, column: Display, found: Sequence[Point], look: Mapp
     set_limits(axes, found, column)
     reference = _steps_reference(axes, column, found)
     low, high = axes.get_xlim()
-    at = _dodged(found, min(0.028, 0.09 / max(1, len(look))) * (high - low))
+    at = dodged(((point.name, point.steps) for point in found), min(0.028, 0.09 / max(1, len(look))) * (high - low))
     labels = []
     obstacles = [] if reference is None else along([low, high], [reference, reference], 60)
     for name in sorted({point.name for point in found}):
@@ -97,16 +97,6 @@ def _panel_steps(axes: Axes, column: Display, found: Sequence[Point], look: Mapp
             obstacles += along([place, place], [point.low, point.high])
     if few:
         place_labels(axes, labels, obstacles)
-
-
-def _dodged(found: Sequence[Point], gap: float) -> dict[tuple[str, int], float]:
-    """log2 of the steps, the points of one step count moved `gap` apart so that their intervals can be seen."""
-    at: dict[tuple[str, int], float] = {}
-    for steps in {point.steps for point in found}:
-        same = sorted((point for point in found if point.steps == steps), key=lambda point: point.name)
-        for place, point in enumerate(same):
-            at[point.name, steps] = math.log2(steps) + gap * (place - (len(same) - 1) / 2)
-    return at
 
 
 def _steps_reference(axes: Axes, column: Display, found: Sequence[Point]) -> float | None:

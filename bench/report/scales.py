@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -83,3 +83,14 @@ def along(x: Sequence[float], y: Sequence[float], parts: int = 12, *, log: bool 
             t = part / parts
             found.append((x[place] + t * (x[place + 1] - x[place]), y[place] + t * (y[place + 1] - y[place])))
     return found
+
+
+def dodged(cells: Iterable[tuple[str, int]], gap: float) -> dict[tuple[str, int], float]:
+    """(name, steps) -> log2 of the steps, names of one step count moved `gap` apart so that intervals can be seen."""
+    known = sorted(cells)
+    at: dict[tuple[str, int], float] = {}
+    for steps in {steps for _, steps in known}:
+        names = [name for name, count in known if count == steps]
+        for place, name in enumerate(names):
+            at[name, steps] = math.log2(steps) + gap * (place - (len(names) - 1) / 2)
+    return at
