@@ -9,7 +9,7 @@ from typing import Literal
 Kind = Literal["reproduced", "differs", "not comparable"]
 
 PAPER_TIES = "the paper's own difference is no larger than its error"
-CANNOT_TELL = "cannot tell, our interval holds no difference"
+CANNOT_TELL = "cannot tell, our difference is within what chance explains"
 NOT_MEASURED = "not measured"
 
 
