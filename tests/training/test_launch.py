@@ -26,11 +26,12 @@ pathlib.Path("started").write_text(str(__import__("os").getpid()))
 time.sleep(60)
 """
 COMMAND = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from bench.lock import FolderLock
 from bench.signals import termination_stops
 from bench.training.launch import launched
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with Ctrl-C ignored
 with termination_stops(), FolderLock(Path("stage")) as lock:
     launched([sys.executable, "-c", sys.argv[1]], os.environ, lock)
 """
