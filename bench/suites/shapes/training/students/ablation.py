@@ -20,15 +20,14 @@ from bench.suites.shapes.training.eyes import eyes_of, load_caption_encoder, loa
 from bench.suites.shapes.training.second_teacher import SECOND, SECOND_WIDTHS
 from bench.suites.shapes.training.stages import latents, load_vae
 from bench.suites.shapes.training.students.add import ADD_RECIPE
-from bench.suites.shapes.training.students.common import Conditioned, data_note, denoiser, load_teacher
-from bench.suites.shapes.training.students.start import START, START_RECIPE, distil_start
+from bench.suites.shapes.training.students.common import CURRENCIES, Conditioned, data_note, denoiser, load_teacher
+from bench.suites.shapes.training.students.start import START, START_RECIPE, distil_start, taken, with_start
 from bench.suites.shapes.training.teacher import Teacher
 from bench.training.lock import held
 from bench.training.workshop import Workshop
 from methods.add.objective import AddObjective
 from methods.add.recipe import AddRecipe
 from methods.distill.checkpoint import CHECKPOINT
-from methods.distill.loop import TrainConfig
 
 ABLATION_RECIPE = replace(ADD_RECIPE, discriminator_lead=100)
 ABLATION = ABLATION_RECIPE.training(steps=250, batch_size=32, seed=60, checkpoint_every=50)
@@ -100,23 +99,25 @@ def train_variant(shop: Workshop, it: Variant) -> dict[str, Any]:
             caption_width=captions.width if captions else None,
         )
         averages, made = shop.run(it.stage, objective, batches, config, data=data_note(config), student=None)
-        note = {**made, **_spent(config, it.recipe, made, start), "variant": asdict(it), "steps": config.steps}
-        shop.finish(it.stage, averages["student"].state_dict(), {**note, "seed": shop.seed})
+        images = (config.steps - it.recipe.discriminator_lead) * config.batch_size
+        counted = {"images": images, "teacher_evaluations": images * it.recipe.teacher_evaluations}
+        facts = {"variant": asdict(it), "steps": config.steps, "seed": shop.seed}
+        shop.finish(it.stage, averages["student"].state_dict(), with_start({**made, **counted, **facts}, start))
     (shop.stage(it.stage) / CHECKPOINT).unlink(missing_ok=True)  # 35 MB that a finished row does not need
     return shop.note(it.stage)
 
 
 def _started(shop: Workshop, it: Variant) -> dict[str, Any]:
-    """The note of the student that `it` begins as, trained first unless it is there; rows of a seed share it."""
+    """What the student took that `it` begins as, trained first unless it is there; rows of a seed share it."""
     stage = it.start_stage
     if stage is None:
-        return {"seconds": 0.0, "images": 0, "teacher_evaluations": 0}
+        return dict.fromkeys(CURRENCIES, 0)
     with held(shop.stage(stage) / "lock", wait=True):
         if not shop.finished(stage):
             encoders = load_teacher(shop)
             distil_start(shop, stage, ABLATION_START, encoders, _unet(shop, encoders, it.student))
         (shop.stage(stage) / CHECKPOINT).unlink(missing_ok=True)
-    return shop.note(stage)
+    return taken(shop, stage)
 
 
 def _unet(shop: Workshop, teacher: Teacher, stage: str) -> UNet2DConditionModel:
@@ -130,16 +131,6 @@ def _unet(shop: Workshop, teacher: Teacher, stage: str) -> UNet2DConditionModel:
 
 def _widths(stage: str) -> tuple[int, int]:
     return SECOND_WIDTHS if stage == SECOND else UNET_WIDTHS
-
-
-def _spent(config: TrainConfig, recipe: AddRecipe, made: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
-    """What the row took in the three currencies, its start included."""
-    images = (config.steps - recipe.discriminator_lead) * config.batch_size
-    return {
-        "seconds": round(made["seconds"] + start["seconds"], 1),
-        "images": images + start["images"],
-        "teacher_evaluations": images * recipe.teacher_evaluations + start["teacher_evaluations"],
-    }
 
 
 def _digest(*facts: Any) -> str:

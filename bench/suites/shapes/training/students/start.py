@@ -67,8 +67,13 @@ def started(shop: Workshop, teacher: Teacher) -> tuple[UNet2DConditionModel, dic
     """The student as a game begins, to be trained, and what it took in the three currencies."""
     student = copy.deepcopy(teacher.unet).requires_grad_(True)
     student.load_state_dict(shop.weights(STAGE))
-    note = shop.note(STAGE)
-    return student, {key: note[key] for key in CURRENCIES}
+    return student, taken(shop, STAGE)
+
+
+def taken(shop: Workshop, stage: str) -> dict[str, Any]:
+    """What a finished start took in the three currencies."""
+    note = shop.note(stage)
+    return {key: note[key] for key in CURRENCIES}
 
 
 def with_start(note: Mapping[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
