@@ -2,7 +2,8 @@
 
 A generator can fit the distribution of images and still draw each prompt alike every time. Diversity takes several
 images a prompt and stands in a group of its own; the distance is that of the same method and steps in the largest group
-of the suite, with one image a prompt.
+of the suite, with one image a prompt. How diverse a prompt can be is up to the prompt, so where the teacher is there
+too, what is drawn is the difference from it over the same prompts.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.record import Quantity, Record
+from bench.report.best import paired_interval
 from bench.report.display import Display, digits_of, display, interval, number
 from bench.report.frame import Group, label
 from bench.report.labels import Label, place_labels
+from bench.report.scales import along
 from bench.report.sections import DataTable, Figure, Material, Section, Value
-from bench.report.style import drawing, encode, looks, new_figure
+from bench.report.style import FAINT, TEACHERS, drawing, encode, looks, new_figure
 
 DIVERSITY = ("diversity", "lpips")
 FIDELITY = ("fd-shapes", "fid", "fd-dinov2")
@@ -33,6 +36,17 @@ class Pair:
     fidelity_record: Record
     diversity: Quantity
     fidelity: Quantity
+    gain: Gain | None = None
+    is_teacher: bool = False
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The mean over prompts of a cell's diversity less the teacher's, and its 95 % interval (Student's t)."""
+
+    value: float
+    low: float
+    high: float
 
 
 def diversity(material: Material) -> Section | None:
@@ -47,7 +61,12 @@ def diversity(material: Material) -> Section | None:
         files |= {f"figures/{stem}.{kind}": data for kind, data in _draw(found).items()}
         files[f"tables/{stem}.csv"] = _csv(found)
         alt = f"{display(found[0].diversity).title} against {display(found[0].fidelity).title}, a point a cell."
-        blocks += [Figure(stem, alt), DataTable(_frame(found), f"{group.key.title}: {alt} Intervals are 95 %.")]
+        teacher = teacher_of(group)
+        caption = "" if teacher is None else f" Diversity is less that of {teacher.cell.name}, prompt by prompt."
+        blocks += [
+            Figure(stem, alt, f"{alt}{caption}"),
+            DataTable(_frame(found), f"{group.key.title}. Intervals are 95 %."),
+        ]
     if not blocks:
         return None
     lead = "How much the images of one prompt differ from each other, beside how well the whole set fits the real one."
@@ -57,13 +76,31 @@ def diversity(material: Material) -> Section | None:
 def pairs(group: Group, groups: Sequence[Group]) -> list[Pair]:
     """The cells of `group` that measured diversity, each with the distance of the same method and steps."""
     found = []
+    teacher = teacher_of(group)
     for record in group.measured:
         spread = _first(record, DIVERSITY)
         same = _same(record, groups)
         distance = None if same is None else _first(same, FIDELITY)
         if spread is not None and same is not None and distance is not None:
-            found.append(Pair(record, same, spread, distance))
+            found.append(Pair(record, same, spread, distance, _gain(record, teacher, spread.name), record is teacher))
     return found
+
+
+def teacher_of(group: Group) -> Record | None:
+    """The teacher at its most steps, with the first of its samplers whose diversity was measured."""
+    for name in TEACHERS:
+        own = [record for record in group.measured if label(record.cell) == name and _first(record, DIVERSITY)]
+        if own:
+            return max(own, key=lambda record: record.cell.num_inference_steps)
+    return None
+
+
+def _gain(record: Record, teacher: Record | None, name: str) -> Gain | None:
+    """None for the teacher itself, and where the two have no prompts to be paired by."""
+    if teacher is None or record is teacher or name not in record.per_image or name not in teacher.per_image:
+        return None
+    ends = paired_interval(record.per_prompt(name), teacher.per_prompt(name))
+    return None if ends is None else Gain((ends[0] + ends[1]) / 2, *ends)
 
 
 def _same(record: Record, groups: Sequence[Group]) -> Record | None:
@@ -85,39 +122,68 @@ def _first(record: Record, names: Sequence[str]) -> Quantity | None:
 
 
 def _draw(found: Sequence[Pair]) -> dict[str, bytes]:
+    paired = any(item.gain for item in found)
+    shown = [(item, height) for item in found if (height := _height(item, paired)) is not None]
+    header = display(found[0].diversity).header
     with drawing():
-        figure = new_figure(5.6, 3.8)
-        axes = figure.add_axes((0.13, 0.13, 0.85, 0.82))
+        figure = new_figure(6.0, 4.2)
+        axes = figure.add_axes((0.13, 0.12, 0.85, 0.85))
         axes.set_xlabel(display(found[0].fidelity).header)
-        axes.set_ylabel(display(found[0].diversity).header)
+        axes.set_ylabel(f"{header}, less the teacher's" if paired else header)
         look = looks(label(item.record.cell) for item in found)
-        labels, obstacles = [], []
-        for item in found:
-            style = look[label(item.record.cell)]
+        labels: list[Label] = []
+        obstacles: list[tuple[float, float]] = []
+        if paired:
+            axes.axhline(0.0, color=FAINT, lw=0.9, ls=":", zorder=1)
+        for item, height in shown:
+            style, across = look[label(item.record.cell)], item.fidelity
             axes.errorbar(
-                item.fidelity.value, item.diversity.value, xerr=_spread(item.fidelity), yerr=_spread(item.diversity),
-                color=style.colour, marker=style.marker, ms=7, capsize=2, elinewidth=1, markeredgecolor="white",
-                markeredgewidth=0.7,
+                across.value, height.value, color=style.colour, marker=style.marker, ms=7, capsize=2, elinewidth=0.8,
+                xerr=_spread(across.value, across.ci_low, across.ci_high), markeredgecolor="white", markeredgewidth=0.7,
+                yerr=_spread(height.value, height.low, height.high),
             )  # fmt: skip
             text = f"{label(item.record.cell)} · {item.record.cell.num_inference_steps}"
-            labels.append(Label(text, item.fidelity.value, item.diversity.value, style.ink))
-            obstacles.append((item.fidelity.value, item.diversity.value))
-        axes.margins(0.16)
-        place_labels(axes, labels, obstacles, join=True)
+            labels.append(Label(text, across.value, height.value, style.ink))
+            obstacles += [(across.value, height.value)] * 4  # a marker matters more than a place on its intervals
+            obstacles += along([across.ci_low, across.ci_high], [height.value, height.value], 10)
+            obstacles += along([across.value, across.value], [height.low, height.high], 10)
+        axes.margins(0.12)
+        place_labels(axes, labels, obstacles)
         return encode(figure)
 
 
-def _spread(quantity: Quantity) -> list[list[float]]:
-    return [[max(0.0, quantity.value - quantity.ci_low)], [max(0.0, quantity.ci_high - quantity.value)]]
+def _height(item: Pair, paired: bool) -> Gain | None:
+    """Where a point lies: at its diversity or, with `paired`, at its gain, which the teacher has none of."""
+    if not paired:
+        return Gain(item.diversity.value, item.diversity.ci_low, item.diversity.ci_high)
+    return item.gain or (Gain(0.0, 0.0, 0.0) if item.is_teacher else None)
+
+
+def _spread(value: float, low: float, high: float) -> list[list[float]]:
+    return [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
 def _frame(found: Sequence[Pair]) -> pd.DataFrame:
     heads = ["Method", "Steps", display(found[0].diversity).header, display(found[0].fidelity).header]
-    rows = [
+    rows: list[list[object]] = [
         [*_name(item.record), _value(item.diversity, item.record), _value(item.fidelity, item.fidelity_record)]
         for item in found
     ]
+    if any(item.gain for item in found):
+        heads.insert(3, "Less the teacher's")
+        for row, item in zip(rows, found, strict=True):
+            row.insert(3, _gain_value(item))
     return pd.DataFrame(rows, columns=heads, dtype=object)
+
+
+def _gain_value(item: Pair) -> Value | None:
+    if item.gain is None:
+        return None
+    column = display(item.diversity)
+    low, value, high = (end * column.factor for end in (item.gain.low, item.gain.value, item.gain.high))
+    places = digits_of((high - low) / 2)
+    ends = f"[{number(low, places)}, {number(high, places)}]"
+    return Value(number(value, places), ends, value, item.record.cell.name)
 
 
 def _value(quantity: Quantity, record: Record) -> Value:
@@ -135,4 +201,9 @@ def _csv(found: Sequence[Pair]) -> bytes:
         for quantity, record in ((item.diversity, item.record), (item.fidelity, item.fidelity_record)):
             values = (f"{value:.6g}" for value in (quantity.value, quantity.ci_low, quantity.ci_high))
             writer.writerow([*_name(item.record), quantity.name, *values, record.cell.name])
+        if item.gain is not None:
+            values = (f"{value:.6g}" for value in (item.gain.value, item.gain.low, item.gain.high))
+            writer.writerow(
+                [*_name(item.record), f"{item.diversity.name}, less the teacher's", *values, item.record.cell.name]
+            )
     return text.getvalue().encode("utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -56,7 +56,8 @@ class GroupKey:
 class Group:
     """The cells of one key: `measured` by steps, then method; `missing` are the failed and unsupported ones.
 
-    `slug` is part of file names: the suite alone where the results hold only one group.
+    `slug` is part of file names: the suite alone for the largest group of a suite, so that what links to its figures
+    still does when smaller groups join.
     """
 
     key: GroupKey
@@ -120,12 +121,20 @@ def groups(records: Iterable[Record]) -> tuple[Group, ...]:
     by_key: dict[GroupKey, list[Record]] = {}
     for record in (record for record in records if not record.cell.variant):
         by_key.setdefault(_key(record.cell), []).append(record)
-    alone = len(by_key) == 1
-    found = [_group(key, members, alone) for key, members in by_key.items()]
+    found = [_group(key, members) for key, members in by_key.items()]
     found.sort(key=lambda group: (-len(group.measured), group.key.title))
     for group in found:
         check_protocols(group.measured)
-    return tuple(found)
+    return tuple(_with_short_names(found))
+
+
+def _with_short_names(found: Sequence[Group]) -> Iterator[Group]:
+    """The first group of each suite is called by the suite alone."""
+    suites: set[str] = set()
+    for group in found:
+        first = group.key.suite not in suites
+        suites.add(group.key.suite)
+        yield replace(group, slug=safe_name(group.key.suite)) if first else group
 
 
 def check_protocols(records: Sequence[Record]) -> None:
@@ -169,11 +178,11 @@ def _key(cell: Cell) -> GroupKey:
     return GroupKey(cell.suite, cell.limit, cell.seed, *place, cell.images_per_prompt, setting)
 
 
-def _group(key: GroupKey, records: Sequence[Record], alone: bool) -> Group:
+def _group(key: GroupKey, records: Sequence[Record]) -> Group:
     ordered = sorted(records, key=_order)
     return Group(
         key=key,
-        slug=safe_name(key.suite) if alone else key.slug,
+        slug=key.slug,
         measured=tuple(record for record in ordered if record.status == "ok"),
         missing=tuple(record for record in ordered if record.status != "ok"),
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 _SIZE = 8.5
 _SHIFTS = (0.0, 9.0, -9.0, 19.0, -19.0, 29.0, -29.0, 40.0, -40.0, 52.0, -52.0, 64.0, -64.0)
 _AWAY = 2.5  # pixels of cover that one point further up or down is worth
+_NAMES_WEIGH = 3  # times what else a text may cover: a name that another lies on is lost
 _NEAR = 9.0  # points within which two markers of one colour share a label
 _FAR = 12.0  # points aside from which on a thin line leads back to the point
 
@@ -60,17 +61,20 @@ def _places() -> tuple[_Place, ...]:
 
 
 _PLACES = _places()
-_CENTRED = tuple(_Place(dx, 1.4 * dy, 0) for dy in _SHIFTS for dx in (0.0, 30.0, -30.0, 60.0, -60.0))
+_CENTRED = tuple(
+    _Place(dx, 1.4 * dy, 0) for dy in _SHIFTS for dx in (0.0, 30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 120.0, -120.0)
+)
 
 
 def place_labels(
     axes: Axes, labels: Sequence[Label], obstacles: Sequence[tuple[float, float]], *, join: bool = False
 ) -> None:
-    """Write `labels` into `axes`, whose limits are final, clear of each other and of `obstacles` (data coordinates).
+    """Write `labels` into `axes`, where all else is drawn, clear of each other and of `obstacles` (data coordinates).
 
     With `join`, points of one colour that all but coincide share a label of several lines.
     Greedy from the top of the picture down; each takes the place that covers little and lies near.
     """
+    axes.get_xlim(), axes.get_ylim()  # settles limits that were left to what is drawn
     canvas = axes.figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
@@ -88,7 +92,7 @@ def place_labels(
         costs = [cost + more for cost, more in zip(_covered(boxes, taken, inside), away, strict=True)]
         chosen = costs.index(min(costs))
         _write(axes, label, places[chosen])
-        taken.append(boxes[chosen])
+        taken += [boxes[chosen]] * _NAMES_WEIGH
 
 
 def _joined(axes: Axes, labels: Sequence[Label], near: float) -> list[Label]:

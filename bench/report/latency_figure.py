@@ -61,6 +61,7 @@ def _panel(
         style = look.get(name, _REST)
         _series(axes, line, style, join=not few and name in look and not many, many=many)
     if many:
+        obstacles += [(point.cost, point.value) for point in found]
         labels += [_label(point, look, named=True) for point in chosen[:12]]
     else:
         obstacles += [at for p in found for at in along([p.cost, p.cost], [p.low, p.high], 4)]

@@ -19,8 +19,16 @@ def test_settings_that_change_a_number_make_groups(make):
     assert len({group.slug for group in found}) == 3
 
 
-def test_one_group_is_called_by_its_suite(make):
-    assert groups([make.record("add")])[0].slug == "shapes"
+def test_the_largest_group_of_a_suite_is_called_by_it_whatever_joins(make):
+    first, second = [make.record("add")], [make.record("lcm"), make.record("lcm", 4)]
+    other = [make.record("add", limit=20), make.record("add", suite="coco2014")]
+    for records in (first, first + second, first + second + other):
+        found = groups(records)
+        assert found[0].slug == "shapes"
+        assert [group.slug for group in found[1:] if group.key.suite == "shapes"] == [
+            group.key.slug for group in found[1:] if group.key.suite == "shapes"
+        ]
+    assert {group.slug for group in found if group.key.suite != "shapes"} == {"coco2014"}
 
 
 def test_rows_are_by_steps_then_method(make):

@@ -107,6 +107,30 @@ def test_diversity_meets_the_distance_of_the_same_method_and_steps(make: SimpleN
     assert diversity(material(records[:3])) is None
 
 
+def test_diversity_is_compared_with_the_teacher_prompt_by_prompt(make: SimpleNamespace) -> None:
+    def one(method: str, spreads: list[float]) -> list[Record]:
+        score = make.quantity("diversity", float(np.mean(spreads)), 0.5, higher=True)
+        kept = {"diversity": tuple(spreads)}
+        spread = make.record(method, 1, (score,), images_per_prompt=4, limit=len(spreads), per_image=kept)
+        return [spread, make.record(method, 1, (make.quantity(value=9.0),)), make.record(method, 4)]
+
+    rng = np.random.default_rng(0)
+    prompts = rng.uniform(0.0, 1.0, 40)
+    nearly = (prompts + 0.01 + rng.normal(0, 0.001, 40)).tolist()
+    records = [*one("sdxl-euler", prompts.tolist()), *one("add", nearly)]
+    found = groups(records)
+    teacher, student = sorted(pairs(found[1], found), key=lambda pair: pair.record.cell.method, reverse=True)
+    assert teacher.is_teacher
+    assert teacher.gain is None
+    assert student.gain is not None
+    assert student.gain.low < 0.01 < student.gain.high
+    assert student.gain.high - student.gain.low < 0.001  # prompts differ by far more than the methods do
+    section = diversity(material(records))
+    assert section is not None
+    table = next(data for name, data in section.files.items() if name.endswith(".csv")).decode()
+    assert table.count("less the teacher's") == 1
+
+
 def test_health_names_the_scores_that_fail(make: SimpleNamespace, tmp_path: Path) -> None:
     about = material([make.record("add", 1)], tmp_path)
     assert health_panel(about) is None
