@@ -35,9 +35,13 @@ def results_markdown(groups: Sequence[Group], prompts: Sequence[StoredPrompt] = 
 
 
 def readme_markdown(groups: Sequence[Group]) -> str:
-    """The small table for README: one a group, the main columns only (all quality where the suite has none of them)."""
+    """The small table for README: the largest group of each suite, the main columns only (all where it has none)."""
     lines: list[str] = []
+    suites: set[str] = set()
     for group in groups:
+        if group.key.suite in suites:
+            continue
+        suites.add(group.key.suite)
         table = results_table(group)
         names = [name for name in README_COLUMNS if name in {column.name for column in table.columns}]
         if not table.rows:

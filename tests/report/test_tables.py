@@ -70,6 +70,13 @@ def test_every_table_says_that_it_is_no_fid(make):
         assert "none of them is “FID”" in text
 
 
+def test_the_readme_has_a_table_a_suite_and_the_full_text_has_every_group(make):
+    small = make.record("add", 1, (make.quantity("latency_s", 0.004, 0.0001, unit="s"),), limit=10)
+    found = groups([*make.example_records(), small])
+    assert "10 prompts" in results_markdown(found)
+    assert "10 prompts" not in readme_markdown(found)
+
+
 def test_a_quantity_of_a_third_party_appears_by_itself(make):
     column = display(make.quantity("my-score", unit="points", higher=True))
     assert (column.header, column.kind) == ("my-score (points) ↑", "quality")
