@@ -24,6 +24,7 @@ verdict means. Exit status: 0 shown, 1 a cell failed, 2 the request makes no sen
 
 examples:
   bench reproduce table2                       measure what is missing of Table 2, then show it
+  bench reproduce figure11 --weights gan=DIR   with a GAN that you trained: its folder in runs/train/gan/pipelines
   bench reproduce --no-run                     everything, from the records there are
   bench reproduce figure5 --from runs/shapes   from a run of your own, into runs/shapes/report
 """
@@ -39,6 +40,8 @@ def add_parser(commands: Subparsers) -> None:
     add("--from", dest="results", type=Path, metavar="DIR",
         help=f"show what the records of this folder have, and run nothing (default: {RESULTS})")  # fmt: skip
     add("--no-run", action="store_true", help="run nothing")
+    add("--weights", action="append", default=[], metavar="METHOD=FOLDER",
+        help="measure METHOD with these weights, as `bench run` does: for one that you trained")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help=f"where to write (default: {OUT}, or DIR/report with --from DIR)")
     parser.set_defaults(main=main)
 
@@ -50,8 +53,12 @@ def main(args: argparse.Namespace) -> int:
     status = 0
     if args.results is None and not args.no_run:
         from bench.commands.reproducing import run_missing
+        from bench.options import named_weights
+        from methods.registry import METHODS
 
-        status = run_missing(wanted, results)
+        status = run_missing(wanted, results, named_weights(args.weights, METHODS.names()))
+    elif args.weights:
+        raise UsageError("--weights is for what is run, and with --from or --no-run nothing is; leave one of them out")
     from bench.report.ledger.ledger import ledger
     from bench.report.ledger.write import entry_markdown
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.cli_parser import Parser
 from bench.commands import run
-from bench.commands.truncating import run_truncated
+from bench.commands.truncating import GAN, run_truncated
 from bench.errors import FewstepError
 
 STUDY = {"figure5", "figure6", "figure7", "figure9", "figure10"}
@@ -34,20 +34,25 @@ def missing(wanted: Iterable[str], results: Path) -> list[tuple[str, int]]:
     return [cell for cell in needed if look(group, *cell).record is None]
 
 
-def run_missing(wanted: Sequence[str], results: Path) -> int:
-    """Run them, a run a method; each joins the group of records that the ledger reads. The worst exit status."""
+def run_missing(wanted: Sequence[str], results: Path, weights: Mapping[str, str] | None = None) -> int:
+    """Run them, a run a method; each joins the group of records that the ledger reads. The worst exit status.
+
+    `weights` names those of methods that are not to be loaded from where they are shipped.
+    """
     from bench.report.ledger.names import NAMES
 
+    named = weights or {}
     by_method: dict[str, list[int]] = {}
     for method, steps in missing(wanted or NAMES, results):
         by_method.setdefault(method, []).append(steps)
     status = 0
     for method, counts in by_method.items():
         command = ["--methods", method, "--steps", ",".join(map(str, counts)), "--out", str(results), *_place(results)]
+        command += ["--weights", f"{method}={named[method]}"] if method in named else []
         sys.stderr.write(f"python -m bench run {' '.join(command)}\n")
         status = max(status, _status(_run, command))
     if not wanted or "figure11" in wanted:
-        status = max(status, _status(run_truncated, results, _place(results), _run))
+        status = max(status, _status(run_truncated, results, _place(results), _run, named.get(GAN)))
     return status
 
 

@@ -17,11 +17,13 @@ PSIS = (0.9, 0.7, 0.5, 0.3)
 """Beside 1, none: the published curves have four to nine points, whose truncations are not stated."""
 
 
-def run_truncated(results: Path, place: list[str], run: Callable[[list[str]], int]) -> int:
+def run_truncated(results: Path, place: list[str], run: Callable[[list[str]], int], weights: str | None = None) -> int:
     """Measure the GAN at each truncation that is missing below `results`, by `run`; the worst exit status.
 
+    `weights` is the GAN's folder where it is not the suite's.
+
     Raises:
-        FewstepError: where the suite has no GAN.
+        FewstepError: where there is no such folder, or the suite has no GAN.
     """
     from bench.report.ledger.figure11 import FOLDER
 
@@ -31,7 +33,7 @@ def run_truncated(results: Path, place: list[str], run: Callable[[list[str]], in
         if any((out / "records").glob("*.json")):
             continue
         with tempfile.TemporaryDirectory() as scratch:
-            folder = truncated(checkpoint(), psi, Path(scratch) / GAN)
+            folder = truncated(checkpoint() if weights is None else _given(weights), psi, Path(scratch) / GAN)
             command = ["--methods", GAN, "--steps", "1", "--weights", f"{GAN}={folder}", "--out", str(out), *place]
             sys.stderr.write(f"python -m bench run {' '.join(command)}\n")
             status = max(status, run(command))
@@ -51,6 +53,13 @@ def checkpoint() -> Path:
         return cast(Suite, make_suite("shapes", None)).checkpoint(GAN)
     except WeightsError as error:
         raise FewstepError(f"figure11: {error}") from error
+
+
+def _given(weights: str) -> Path:
+    folder = Path(weights)
+    if not folder.is_dir():
+        raise FewstepError(f"figure11: --weights {GAN}={weights}: there is no folder {weights}")
+    return folder
 
 
 def truncated(folder: Path, psi: float, target: Path) -> Path:

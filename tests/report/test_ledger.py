@@ -31,6 +31,7 @@ from bench.report.ledger.table2 import table2
 from bench.report.ledger.verdict import CANNOT_TELL, PAPER_TIES, Change, by_order, by_value
 from bench.report.ledger.write import entry_csv, entry_latex, entry_markdown, files, summary_markdown
 from methods.interface import Recipe
+from methods.recipes import write_recipe
 
 N = 200
 GAN_RECIPE = Recipe(scheduler="none", guidance="none", allowed_steps=(1, 1))
@@ -356,7 +357,7 @@ def test_the_gan_is_run_at_every_truncation_that_is_missing(
     sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from bench.commands import reproducing, truncating
-    from methods.recipes import read_recipe, write_recipe
+    from methods.recipes import read_recipe
     from tests.tiny import write_tiny_gan
 
     folder = write_tiny_gan(tmp_path / "tiny")
@@ -384,6 +385,35 @@ def test_the_gan_is_run_at_every_truncation_that_is_missing(
     assert reproducing.run_missing(["figure11"], sources.results) == 0
     assert seen == {}
     assert read_recipe(folder) == GAN_RECIPE  # as it was
+
+
+def test_weights_are_handed_to_what_is_run_with_them(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bench.commands import reproducing, truncating
+    from tests.tiny import write_tiny_gan
+
+    folder = write_tiny_gan(tmp_path / "tiny")
+    write_recipe(folder, GAN_RECIPE)
+    monkeypatch.setattr(truncating, "checkpoint", lambda: tmp_path / "not this one")
+    ran: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        reproducing, "_run", lambda command: ran.append(dict(zip(command[::2], command[1::2], strict=True))) or 0
+    )
+    assert reproducing.run_missing(["figure11"], sources.results, {"gan": str(folder)}) == 0
+    assert len(ran) == len(truncating.PSIS)  # of copies of the folder; the suite's own is not looked for
+    assert all(command["--weights"].endswith("/gan") for command in ran)
+    ran.clear()
+    assert reproducing.run_missing(["table2"], sources.results, {"pd": "mine"}) == 0
+    assert {command["--methods"]: command.get("--weights") for command in ran}.pop("pd") == "pd=mine"
+    assert [command for command in ran if "--weights" in command and command["--methods"] != "pd"] == []
+    assert (
+        reproducing.run_missing(["figure11"], sources.results, {"gan": str(tmp_path / "none")})
+        == FewstepError("x").exit_code
+    )
+    assert "there is no folder" in capsys.readouterr().err
+    assert main(["reproduce", "--no-run", "--weights", "gan=x"]) == 2
+    assert "--weights is for what is run" in capsys.readouterr().err
 
 
 def test_without_a_gan_the_truncations_are_an_error_of_one_line(
