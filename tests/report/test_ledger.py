@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.cli import main
-from bench.errors import FewstepError, UsageError
+from bench.errors import FewstepError, RecordError, UsageError
 from bench.published.tables import published
 from bench.record import Record
 from bench.report.frame import groups
@@ -206,6 +206,19 @@ def test_figure_11_compares_whole_curves(make: SimpleNamespace) -> None:
     assert line(entry, "figure11-fd-shapes", "StyleGAN-T++").verdict.kind == "differs"  # ours falls, the paper's rises
     assert "two truncations" in line(figure11(found[:1]), "figure11-fd-shapes", "StyleGAN-T++").ours.reason
     assert line(entry, "figure11-fd-shapes", "GigaGAN").ours.text == "–"
+
+
+def test_figure_11_does_not_mind_how_fast_its_points_were_made(make: SimpleNamespace) -> None:
+    def timed(psi: float, threads: str) -> Record:
+        item = truncated(make, psi, 10)
+        speed = make.quantity("latency_s", 0.1, unit="s", threads=threads)
+        return replace(item, quantities=(*item.quantities, speed))
+
+    assert len(curve([timed(0.3, "1"), timed(1.0, "2")])) == 2
+    other = truncated(make, 0.5, 10)
+    score = replace(other.quantities[0], protocol={"extractor": "another"})
+    with pytest.raises(RecordError, match="extractor"):
+        curve([timed(1.0, "2"), replace(other, quantities=(score, *other.quantities[1:]))])
 
 
 def test_table_1_holds_each_setting_against_its_default(make: SimpleNamespace) -> None:
