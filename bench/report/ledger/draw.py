@@ -17,6 +17,7 @@ from bench.report.ledger.figure7 import Rated
 from bench.report.ledger.figure11 import truncation
 from bench.report.ledger.lines import Entry, Line, Part
 from bench.report.ledger.verdict import NOT_MEASURED
+from bench.report.scales import along
 from bench.report.style import FAINT, INK, Look, drawing, encode, looks, new_figure
 
 PUBLISHED, OURS = "#D55E00", "#0072B2"
@@ -230,7 +231,11 @@ def _own_curve(axes: Axes, found: Sequence[Record]) -> None:
     texts = [f"ψ = {truncation(record):g}" for record, _, _ in (points[0], points[-1])]
     ends = ((x[0], y[0]), (x[-1], y[-1]))
     labels = [Label(text, *end, INK) for text, end in zip(texts, ends, strict=True)]
-    place_labels(axes, labels, list(zip(x, y, strict=True)))
+    obstacles = list(zip(x, y, strict=True))
+    for _, clip, distance in points:
+        obstacles += along([clip.ci_low, clip.ci_high], [distance.value, distance.value])
+        obstacles += along([clip.value, clip.value], [distance.ci_low, distance.ci_high])
+    place_labels(axes, labels, obstacles)
 
 
 def _spread(quantities: Sequence[Quantity]) -> list[list[float]]:
