@@ -49,7 +49,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its verdict; `reason` says what is missing where one cannot tell for want of records."""
+    """A claim with its verdict; `reason` says what is missing where only for want of records one cannot tell."""
 
     claim: Claim
     verdict: Verdict
@@ -65,7 +65,8 @@ def judge(claim: Claim, records: Iterable[Record]) -> Judged:
     lacking = [item.missing for item in evidence if item.missing is not None]
     if any(item.contradicts for item in evidence):
         return Judged(claim, "does not", evidence)
-    if lacking:
+    undecided = any(item.missing is None and not item.agrees for item in evidence)
+    if lacking and not undecided:  # else what is missing cannot make it hold
         more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
         return Judged(claim, "cannot tell", evidence, f"{lacking[0]}{more}; `{claim.command}` makes what is missing")
     verdict: Verdict = "holds" if all(item.agrees for item in evidence) else "cannot tell"

@@ -94,10 +94,12 @@ def because(item: Judged) -> str:
     if item.reason is not None:
         return item.reason
     against = [part for part in item.evidence if part.contradicts]
-    unclear = [part for part in item.evidence if not part.agrees]
+    unclear = [part for part in item.evidence if not part.agrees and part.missing is None]
     shown = (against or unclear or list(item.evidence))[:3]
     more = len(against or unclear or item.evidence) - len(shown)
-    return "; ".join(_said(part) for part in shown) + (f"; and {more} more" if more else "")
+    lacking = 0 if against else sum(part.missing is not None for part in item.evidence)
+    rest = (f"{more} more" if more else "", f"{lacking} that lack training seeds" if lacking else "")
+    return "; and ".join(["; ".join(_said(part) for part in shown), *(text for text in rest if text)])
 
 
 def evidence_csv_rows(judged: Sequence[Judged]) -> tuple[list[str], list[list[object]]]:

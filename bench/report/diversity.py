@@ -18,7 +18,7 @@ import pandas as pd
 from bench.record import Quantity, Record
 from bench.report.best import paired_interval
 from bench.report.display import Display, digits_of, display, interval, number
-from bench.report.frame import Group, label
+from bench.report.frame import Group, label, steps_text
 from bench.report.labels import Label, place_labels
 from bench.report.scales import along
 from bench.report.sections import DataTable, Figure, Material, Section, Value
@@ -62,7 +62,7 @@ def diversity(material: Material) -> Section | None:
         files[f"tables/{stem}.csv"] = _csv(found)
         alt = f"{display(found[0].diversity).title} against {display(found[0].fidelity).title}, a point a cell."
         teacher = teacher_of(group)
-        caption = "" if teacher is None else f" Diversity is less that of {teacher.cell.name}, prompt by prompt."
+        caption = "" if teacher is None else f" Diversity is less that of {_called(teacher)}, prompt by prompt."
         blocks += [
             Figure(stem, alt, f"{alt}{caption}"),
             DataTable(_frame(found), f"{group.key.title}. Intervals are 95 %."),
@@ -115,6 +115,10 @@ def _same(record: Record, groups: Sequence[Group]) -> Record | None:
 
 def _name(record: Record) -> tuple[str, int]:
     return label(record.cell), record.cell.num_inference_steps
+
+
+def _called(record: Record) -> str:
+    return f"{label(record.cell)} at {steps_text(record.cell.num_inference_steps)}"
 
 
 def _first(record: Record, names: Sequence[str]) -> Quantity | None:

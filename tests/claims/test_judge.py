@@ -13,6 +13,7 @@ from bench.claims.judge import judge, judge_all
 from bench.claims.table import CLAIMS
 from bench.errors import RecordError
 from bench.record import Record
+from bench.report.claims import because
 from methods.registry import PAPER
 from tests.claims.make import row, scores, trainings
 
@@ -88,6 +89,14 @@ def test_too_few_seeds_cannot_tell_and_say_what_makes_more() -> None:
     found = judge(claim(BETTER), records)
     assert found.verdict == "cannot tell"
     assert found.reason == "1 of 3 training seeds of add at 1 step; `python -m bench bakeoff` makes what is missing"
+
+
+def test_what_is_missing_is_not_asked_for_where_it_would_change_nothing() -> None:
+    records = methods({"add": 2.0, "lcm": 2.0}, np.random.default_rng(0))
+    found = judge(claim(BETTER, Comparison("fd-shapes", ADD, Side("pd", 1), "below")), records)
+    assert (found.verdict, found.reason) == ("cannot tell", None)
+    assert because(found).startswith("fd-shapes, add at 1 step less lcm at 1 step")
+    assert because(found).endswith("; and 1 that lack training seeds")
 
 
 def test_no_record_at_all_cannot_tell() -> None:
