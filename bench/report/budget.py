@@ -8,12 +8,13 @@ from fractions import Fraction
 from statistics import fmean
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from bench.claims.pooled import Pooled
 from bench.record import Quantity, Record
 from bench.report.display import Display, display, number
-from bench.report.labels import Label, place_labels
+from bench.report.legend import legend_height, write_legend
+from bench.report.scales import log_ticks
 from bench.report.style import Look, drawing, encode, looks, new_figure
 
 CURRENCIES = {
@@ -103,13 +104,18 @@ def budget_figure(found: Sequence[Kept], score: str = "fd-shapes") -> dict[str, 
         return {}
     with drawing():
         look = looks(item.method for item in shown)
-        figure = new_figure(4.0 * len(CURRENCIES), 3.6)
-        figure.subplots_adjust(left=0.05, right=0.99, bottom=0.14, top=0.9, wspace=0.16)
+        width, panels, below = 4.0 * len(CURRENCIES), 3.9, legend_height(list(look), 4.0 * len(CURRENCIES))
+        height = panels + below
+        figure = new_figure(width, height)
+        figure.subplots_adjust(
+            left=0.05, right=0.99, bottom=(0.55 + below) / height, top=1 - 0.36 / height, wspace=0.14
+        )  # fmt: skip
         for place, (name, title) in enumerate(CURRENCIES.items()):
             axes = figure.add_subplot(1, len(CURRENCIES), place + 1)
             axes.set_title(shown[0].displays[score].header if place == 0 else " ")
             axes.set_xlabel(f"{title} (log scale)")
             _panel(axes, [item for item in shown if item.spent[name] > 0], name, score, look)
+        write_legend(figure, look)
         files = encode(figure)
     return {f"quality-budget.{kind}": data for kind, data in files.items()}
 
@@ -123,9 +129,11 @@ def _panel(axes: Axes, found: Sequence[Kept], currency: str, score: str, look: M
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.18)
-    labels, obstacles = [], []
+    spent = [item.spent[currency] for item in found]
+    axes.set_xlim(min(spent) / 1.2, max(spent) * 1.2)
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(*axes.get_xlim())))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+    axes.xaxis.set_minor_locator(NullLocator())
     for method in sorted({item.method for item in found}):
         line = sorted((item for item in found if item.method == method), key=lambda item: item.spent[currency])
         x, y = [item.spent[currency] for item in line], [item.scores[score].value for item in line]
@@ -135,9 +143,14 @@ def _panel(axes: Axes, found: Sequence[Kept], currency: str, score: str, look: M
             [item.scores[score].high - item.scores[score].value for item in line],
         ]
         axes.errorbar(
-            x, y, yerr=spread, color=style.colour, marker=style.marker, ls=style.dashes, ms=4.5, elinewidth=0.9,
+            x, y, yerr=spread, color=style.colour, marker=style.marker, ls=style.dashes, ms=4.5, elinewidth=0.7,
             capsize=1.5, markeredgecolor="white", markeredgewidth=0.5, zorder=3,
         )  # fmt: skip
-        labels.append(Label(method, x[-1], y[-1], style.ink))
-        obstacles += list(zip(x, y, strict=True))
-    place_labels(axes, labels, obstacles)
+
+
+def _short(count: float) -> str:
+    """500, 20 k, 1.5 M."""
+    for unit, letter in ((1e6, " M"), (1e3, " k")):
+        if count >= unit:
+            return f"{count / unit:g}{letter}"
+    return f"{count:g}"

@@ -39,7 +39,7 @@ def _set_log_limits(axes: Axes, low: float, high: float, column: Display) -> Non
     axes.set_title(f"{column.header} (log scale)")
     axes.set_yscale("log")
     axes.set_ylim(low / margin, high * margin)
-    axes.yaxis.set_major_locator(FixedLocator(_ticks(low / margin, high * margin)))
+    axes.yaxis.set_major_locator(FixedLocator(log_ticks(low / margin, high * margin)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -57,12 +57,12 @@ def log_cost(axes: Axes, found: Sequence[Point]) -> None:
     high = max(max(point.cost_high, point.cost) for point in found)
     margin = max((high / low) ** 0.14, 1.25)
     axes.set_xlim(low / margin, high * margin)
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(low / margin, high * margin)))
+    axes.xaxis.set_major_locator(FixedLocator(log_ticks(low / margin, high * margin)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def log_ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten between two positive numbers; only the powers where those are many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for factors in ((1, 2, 5), (1,)):

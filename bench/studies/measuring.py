@@ -73,10 +73,14 @@ def measure(it: Measurement, out: Path, lock: Path, suite: SuiteInfo = INFO) -> 
 
 
 def compact(record: Record, student: Student) -> Record:
-    """The record with what trained its student, and no more numbers an image than the study needs."""
+    """The record with what trained its student, and no more numbers than the study needs.
+
+    That is, no raw timings of a student that does not ship: how fast it is nobody compares.
+    """
     kept = {name: _rounded(values) for name, values in record.per_image.items() if name in student.per_image}
     about = {**record.provenance, "command": student.command, "training": dict(student.facts)}
-    return replace(record, per_image=kept, provenance=about)
+    samples = {} if record.cell.variant else record.samples
+    return replace(record, per_image=kept, samples=samples, provenance=about)
 
 
 def _plan(it: Measurement, out: Path, suite: SuiteInfo) -> Plan:
