@@ -29,24 +29,27 @@ FIDELITY = ("fd-shapes", "fid", "fd-dinov2")
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Pair:
-    """A method at a step count: how it scores on both."""
+    """A method at a step count: how it scores on both.
+
+    `gain` is the mean over prompts of its diversity less the teacher's (Student's t); the teacher itself has none.
+    """
 
     record: Record
     fidelity_record: Record
     diversity: Quantity
     fidelity: Quantity
-    gain: Gain | None = None
+    gain: Estimate | None = None
     is_teacher: bool = False
-
-
-@dataclass(frozen=True)
-class Gain:
-    """The mean over prompts of a cell's diversity less the teacher's, and its 95 % interval (Student's t)."""
-
-    value: float
-    low: float
-    high: float
 
 
 def diversity(material: Material) -> Section | None:
@@ -61,10 +64,8 @@ def diversity(material: Material) -> Section | None:
         files |= {f"figures/{stem}.{kind}": data for kind, data in _draw(found).items()}
         files[f"tables/{stem}.csv"] = _csv(found)
         alt = f"{display(found[0].diversity).title} against {display(found[0].fidelity).title}, a point a cell."
-        teacher = teacher_of(group)
-        caption = "" if teacher is None else f" Diversity is less that of {_called(teacher)}, prompt by prompt."
         blocks += [
-            Figure(stem, alt, f"{alt}{caption}"),
+            Figure(stem, alt, f"{alt}{_held_against(found)}"),
             DataTable(_frame(found), f"{group.key.title}. Intervals are 95 %."),
         ]
     if not blocks:
@@ -95,12 +96,12 @@ def teacher_of(group: Group) -> Record | None:
     return None
 
 
-def _gain(record: Record, teacher: Record | None, name: str) -> Gain | None:
+def _gain(record: Record, teacher: Record | None, name: str) -> Estimate | None:
     """None for the teacher itself, and where the two have no prompts to be paired by."""
     if teacher is None or record is teacher or name not in record.per_image or name not in teacher.per_image:
         return None
     ends = paired_interval(record.per_prompt(name), teacher.per_prompt(name))
-    return None if ends is None else Gain((ends[0] + ends[1]) / 2, *ends)
+    return None if ends is None else Estimate((ends[0] + ends[1]) / 2, *ends)
 
 
 def _same(record: Record, groups: Sequence[Group]) -> Record | None:
@@ -117,8 +118,14 @@ def _name(record: Record) -> tuple[str, int]:
     return label(record.cell), record.cell.num_inference_steps
 
 
-def _called(record: Record) -> str:
-    return f"{label(record.cell)} at {steps_text(record.cell.num_inference_steps)}"
+def _held_against(found: Sequence[Pair]) -> str:
+    """What the caption says of the teacher, where points lie at their difference from it."""
+    teacher = next((item.record.cell for item in found if item.is_teacher), None)
+    if teacher is None or not any(item.gain for item in found):
+        return ""
+    return (
+        f" Diversity is less that of {label(teacher)} at {steps_text(teacher.num_inference_steps)}, prompt by prompt."
+    )
 
 
 def _first(record: Record, names: Sequence[str]) -> Quantity | None:
@@ -156,11 +163,11 @@ def _draw(found: Sequence[Pair]) -> dict[str, bytes]:
         return encode(figure)
 
 
-def _height(item: Pair, paired: bool) -> Gain | None:
-    """Where a point lies: at its diversity or, with `paired`, at its gain, which the teacher has none of."""
+def _height(item: Pair, paired: bool) -> Estimate | None:
+    """Where a point lies: at its diversity or, with `paired`, at its gain, which is zero for the teacher."""
     if not paired:
-        return Gain(item.diversity.value, item.diversity.ci_low, item.diversity.ci_high)
-    return item.gain or (Gain(0.0, 0.0, 0.0) if item.is_teacher else None)
+        return Estimate(item.diversity.value, item.diversity.ci_low, item.diversity.ci_high)
+    return item.gain or (Estimate(0.0, 0.0, 0.0) if item.is_teacher else None)
 
 
 def _spread(value: float, low: float, high: float) -> list[list[float]]:
